@@ -1,0 +1,190 @@
+/* The checked program: declarations resolved, studies understood, every variant known.
+ *
+ *     modules ── declarations            studies ── hyperparameters (the search space)
+ *       nn: dense, softmax, …                    ├─ trials: steps, evaluation, selection
+ *       spirals.tune: spirals, classifier        └─ variants: one per structural point
+ *
+ * Types and shapes are not here: a definition is generic in its shapes, so it is checked where it is
+ * instantiated, in graph/elaborate.c, once per variant, with the chain of calls in the message.
+ *
+ * A hyperparameter is *structural* when its value changes shapes or code (it reaches an `int`, `bool`
+ * or `fn` parameter of the model, is `batch`, or chooses between calls); each point of the
+ * structural ones is a *variant*. All others are *scalar*: one value per trial, kept in the trial's
+ * block, never a constant in code. Lives in the program arena; immutable once check has returned. */
+#ifndef TUNE_COMPILER_CHECK_CHECKED_H
+#define TUNE_COMPILER_CHECK_CHECKED_H
+
+#include "grammar/diag.h"
+#include "grammar/intern.h"
+#include "grammar/tree.h"
+
+typedef struct Module Module;
+typedef struct Decl Decl;
+
+struct Decl {
+    NodeKind kind; /* N_DATA, N_DEF, N_LAYER, N_MODEL, N_OPTIMIZER, N_SCHEDULE, N_INIT, N_STUDY */
+    const char *name;
+    Node *node;
+    Module *module;
+};
+typedef Vec(Decl *) DeclList;
+
+typedef Vec(Module *) ModuleList;
+struct Module {
+    const char *name; /* "nn"; the main file's is its base name without .tune */
+    const Source *source;
+    Node *file;
+    DeclList decls;
+    ModuleList uses; /* in the order written */
+};
+
+/* What a name means in a module: its own declarations, then those of the used modules. `base` is the
+ * module name of nn.dense, or NULL. NULL when nothing is found. Builtin functions are not
+ * declarations (graph/builtin.h). */
+Decl *module_find(const Module *module, const char *base, const char *name);
+
+/* ---- data sets ---- */
+
+typedef enum { FIELD_U8, FIELD_I32, FIELD_F32, FIELD_F64, FIELD_CLASS } FieldType;
+
+typedef struct {
+    const char *name;
+    FieldType type;
+    uint32_t rank; /* of one example; 0 is a number per example */
+    int64_t dims[6];
+    int64_t classes;          /* FIELD_CLASS: labels are 0..classes-1 */
+    const char **class_names; /* csv categories, `classes` of them, or NULL */
+    const char *file;         /* idx, npy: file name; csv: NULL */
+    const char **columns;     /* csv: header names or 1-based numbers as text */
+    uint32_t column_count;
+    Span span;
+} Field;
+typedef Vec(Field) FieldList;
+
+typedef enum { DATA_GENERATE, DATA_IDX, DATA_NPY, DATA_CSV } DataKind;
+typedef enum { SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST, SPLIT_COUNT } Split;
+extern const char *const split_names[SPLIT_COUNT]; /* "train", "valid", "test" */
+
+typedef struct {
+    Decl *decl;
+    DataKind kind;
+    FieldList fields;  /* empty for generate: elaborate infers them */
+    bool has_split[SPLIT_COUNT];
+    bool fractions;    /* split sizes are fractions of the examples */
+    double split[SPLIT_COUNT]; /* counts or fractions */
+    uint64_t seed;     /* of generation, or of the shuffle before splitting */
+    bool shuffle;
+    const char *csv_file;
+    bool csv_header;
+    char csv_separator;
+} Data;
+
+/* ---- search space ---- */
+
+typedef enum { ROLE_SCIENTIFIC, ROLE_NUISANCE, ROLE_FIXED } Role;
+
+typedef enum {
+    DOMAIN_RANGE,  /* a real or integer interval, linear or logarithmic */
+    DOMAIN_VALUES, /* a finite set of numbers or booleans (fixed: one of them) */
+    DOMAIN_CHOICE  /* a finite set of names or calls: functions, optimizers */
+} DomainKind;
+
+typedef struct {
+    const char *name; /* "lr"; for hyperparameters of a choice "adam.lr" */
+    Role role;
+    DomainKind kind;
+    bool structural;
+    Span span; /* of the name */
+
+    /* DOMAIN_RANGE: u in [0, 1) gives r = lo + u (hi - lo), or lo (hi/lo)^u if log; r is rounded to the
+     * grid lo + k step if step > 0, or to an integer; value = offset + scale * r, or
+     * offset + scale / r if `reciprocal`. */
+    double lo, hi, step, scale, offset;
+    bool log, integer, reciprocal;
+
+    /* DOMAIN_VALUES, DOMAIN_CHOICE */
+    uint32_t count;
+    double *values;      /* VALUES */
+    bool booleans;       /* VALUES: 0 and 1 stand for false and true */
+    const char **labels; /* text of each value: "32", "true", "relu", "optim.adam" */
+    Node **choices;      /* CHOICE: N_NAME, N_MEMBER or N_CALL */
+
+    /* Conditional: exists only where hyperparameter `parent` has value number `parent_value`. */
+    int parent; /* index in the study's list, or -1; a parent comes before its children */
+    uint32_t parent_value;
+    Node *argument; /* the N_ARG of the choice's call that this hyperparameter stands for, or NULL */
+} Hyper;
+typedef Vec(Hyper) HyperList;
+
+typedef enum { SEARCH_QUASIRANDOM, SEARCH_RANDOM, SEARCH_GRID, SEARCH_POINTS } SearchKind;
+
+/* One structural point. choice[h] is the value number of structural hyperparameter h, or -1 where h is
+ * scalar or does not exist here. Integer ranges are numbered by their grid. */
+typedef struct {
+    const char *name; /* "width=32", "optimizer=optim.adam, width=128"; "all" when nothing is structural */
+    int *choice;
+} Variant;
+typedef Vec(Variant) VariantList;
+
+typedef struct {
+    Decl *decl;
+    const char *goal; /* or NULL */
+    Decl *model;
+    Node *model_node;     /* the N_CALL or name, for its arguments */
+    Data *data;           /* of the model; NULL when it has none */
+    Node *optimizer_node; /* call or name; NULL: a scientific hyperparameter `optimizer` chooses, or no steps */
+    int optimizer_hyper;  /* index of that hyperparameter, or -1 */
+    HyperList hypers;     /* in source order, children after their parent */
+    NodeList schedules;   /* N_USE_SCHEDULE */
+    Node *clip;           /* threshold expression, or NULL */
+
+    SearchKind search;
+    uint32_t points;    /* points to visit; trials = points * seeds */
+    uint64_t search_seed;
+    double **point_values; /* SEARCH_POINTS: [points][hypers.count] value (number or value index) */
+
+    uint64_t steps, evaluate_every;
+    uint64_t evaluate_examples; /* 0: the whole split */
+    uint64_t batch;             /* when it is not searched over */
+    int batch_hyper;            /* index of the hyperparameter `batch`, or -1 */
+    uint64_t evaluate_batch;    /* 0: max(batch, 256) or so; never below the training batch */
+    bool maximize;
+    Split select_split;
+    const char *select_metric; /* "error", "loss" */
+    uint32_t keep;
+    uint64_t seed;
+    uint32_t seeds;
+    bool f64;
+    VariantList variants;
+} Study;
+typedef Vec(Study *) StudyList;
+
+typedef struct {
+    Module *main;
+    ModuleList modules;
+    Vec(Data *) data;
+    StudyList studies;
+} Checked;
+
+/* Numeric value of value number `choice` of a structural hyperparameter (VALUES, or integer RANGE). */
+double hyper_value(const Hyper *hyper, uint32_t choice);
+/* How many values a hyperparameter of a finite domain has; 0 when it is continuous. */
+uint32_t hyper_count(const Hyper *hyper);
+
+/* Where modules are found: beside the main file, then here. */
+typedef struct {
+    const char *stdlib;
+    Sources *sources;
+    Interner *names;
+    Diags *diags;
+    Arena *program;
+} CheckOptions;
+
+/* Reads the used modules, resolves every name, understands data sets and studies, enumerates the
+ * variants. NULL only when errors were reported. Files: modules.c, names.c, data.c, study.c. */
+Checked *check(Node *main_file, const Source *main_source, const CheckOptions *options);
+
+/* `tunec emit checked`. */
+void checked_print(const Checked *checked, Text *out);
+
+#endif

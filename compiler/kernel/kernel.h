@@ -1,0 +1,195 @@
+/* Kernels: loop nests over affine loads and stores. What fuse makes of a graph, and what every
+ * printer walks.
+ *
+ *     kernel dense2_relu_fwd  axes m=64 n=128 k=784  outer 0
+ *       stage 0  contract m n k   a = x[784m + k]   b = dense1.weight[128k + n]
+ *       stage 1  map m n          h[128m + n] = max(result0 + dense1.bias[n], 0)
+ *
+ *     kernel softmax_xent_grad  axes i=64 j=10  outer 1        for i:
+ *       stage 0  reduce j   r0 = max logits[10i + j]               for j: r0 = …
+ *       stage 1  reduce j   r0 = sum exp(logits[10i + j] - s0.r0)  for j: …
+ *       stage 2  map j      dlogits[10i + j] = …                   for j: store
+ *
+ * A kernel is one function for ONE trial: the trial axis is the outermost axis of every
+ * buffer in SPACE_TRIAL and SPACE_SCRATCH and is bound by the target (CPU: one core runs one trial, so the
+ * base pointers carry it).
+ *
+ * Meaning: the first `outer_count` axes are loops around all stages. Within them the stages run in order;
+ * each loops over its own `inner` axes. A stage may reduce (results valid from the next stage on, within
+ * the same outer iteration), store, or contract. An expression is evaluated wherever its axes
+ * are known; the printer hoists it out of the loops that it does not depend on.
+ * A contraction sums over k in ascending order, one accumulator per element: every tile choice gives the same
+ * bits. Stages directly after it whose inner axes are {m, n} are its epilogue: they read its result
+ * in registers. A reduction along the vector axis sums lanes apart and then folds them in a
+ * fixed order that depends on the extent and the vector width only.
+ *
+ * Invariants (kernel_verify): every store of a buffer element happens once per launch, except to SPACE_LOCAL;
+ * no stage reads what a later one stores; indices stay inside the buffers unless guarded. */
+#ifndef TUNE_COMPILER_KERNEL_KERNEL_H
+#define TUNE_COMPILER_KERNEL_KERNEL_H
+
+#include "compiler/check/type.h"
+#include "compiler/graph/graph.h" /* Op and op_info only; the graph itself is fuse.c's */
+#include "grammar/vec.h"
+
+enum { MAX_AXES = 10 };
+
+/* ---- buffers ---- */
+
+typedef enum {
+    SPACE_TRIAL,   /* the trial's block: header, hyperparameters, parameters, states; lives as long as the trial */
+    SPACE_SCRATCH, /* the worker's block: activations, gradients; dead between launches of the program */
+    SPACE_FIELD,   /* data set field `slot`; element 0 is of example 0 (generate: of the first one made) */
+    SPACE_INDEX,   /* i32 [batch]: example number of each row of the batch */
+    SPACE_EXAMPLE, /* evaluation results per example, vector `slot` */
+    SPACE_TOTAL,   /* f64: accumulated results, in order of `slot` */
+    SPACE_METRIC,  /* f64: metrics, in order of `slot` */
+    SPACE_LOCAL    /* on the stack of the kernel, private to one outer iteration */
+} Space;
+
+typedef struct {
+    uint32_t id;      /* unique in the step program */
+    const char *name; /* "dense1.weight", "h", "t12" */
+    Elem elem;        /* as stored; bool is one byte */
+    int64_t count;    /* elements */
+    Space space;
+    uint32_t slot;    /* FIELD, EXAMPLE, TOTAL, METRIC */
+    int64_t offset;   /* bytes from the block's start; TRIAL: by layout; SCRATCH: by plan */
+} Buffer;
+typedef Vec(Buffer *) BufferList;
+
+/* The trial's block, in this order, each part aligned to 64 bytes: header (runtime/program.h), f64
+ * hyperparameters by number, flat parameters, flat states. */
+typedef struct {
+    uint32_t hyper_count, state_count;
+    int64_t param_count;
+    Elem real;
+    int64_t hypers, params, bytes; /* offsets in bytes; `bytes` is the whole block */
+    int64_t states[16];
+} TrialLayout;
+
+/* ---- expressions ---- */
+
+typedef struct {
+    int64_t offset;
+    int64_t coeff[MAX_AXES];
+} Affine;
+
+typedef enum {
+    X_OP,     /* graph op of class UNARY, BINARY or TERNARY on in[0..2] (CAST to elem, SHR by `index`) */
+    X_CONST,  /* number */
+    X_LOAD,   /* buffer[at]; 0 where `guard` is given and false (nothing is read then) */
+    X_AXIS,   /* value of axis `index` through `at` (any affine form), as i32 */
+    X_RESULT, /* reduction `word` of stage `index`, or the contraction of stage `index` */
+    X_STEP,   /* header.step, as elem */
+    X_RANDOM  /* u32: word `word` of Philox4x32-10, key header.key, counter {e low, e high, header.step low, `site`};
+                 e = at, plus header.first_example * `row` in generate programs */
+} ExprKind;
+
+typedef struct {
+    ExprKind kind;
+    Op op;
+    Elem elem;
+    int in[3]; /* expressions of the same kernel; -1: none */
+    double number;
+    Buffer *buffer;
+    Affine at;
+    int gather; /* X_LOAD: axis whose value v is replaced by index[v], or -1 */
+    int guard;  /* X_LOAD: bool expression, or -1 */
+    uint32_t index, word, site;
+    int64_t row; /* X_RANDOM in generate programs: elements per example */
+    Span span;
+} Expr;
+
+/* ---- stages ---- */
+
+typedef struct {
+    Op op; /* OP_SUM or OP_REDUCE_MAX */
+    int value;
+} Reduction;
+
+typedef struct {
+    Buffer *buffer;
+    Affine at;
+    int value; /* of the buffer's elem */
+} Store;
+
+/* result[outer, m, n] = sum over k of a[outer, m, k] * b[outer, k, n] */
+typedef struct {
+    uint32_t m, n, k; /* axes */
+    int a, b;         /* expressions; a plain X_LOAD is read in place if its strides suit, anything else is packed */
+    /* schedule: */
+    uint32_t tile_m;         /* rows of the register tile */
+    uint32_t tile_n_vectors; /* vectors per row of it */
+    uint32_t block_k;        /* k per pass over a panel; results between passes stay in registers or are re-read exactly */
+    uint32_t block_n;        /* columns per panel of b */
+    Buffer *pack_a, *pack_b; /* SPACE_SCRATCH workspaces, or NULL: read in place */
+} Contraction;
+
+typedef struct {
+    uint32_t inner; /* bit set of axes */
+    Vec(Reduction) reductions;
+    Vec(Store) stores;
+    Contraction *contraction; /* then no reductions or stores in this stage */
+    /* schedule: */
+    int vector_axis; /* an inner axis, or the last outer axis (then of all stages), or -1: scalar */
+    uint32_t unroll; /* vectors per iteration of the vector loop; accumulators of a reduction */
+} Stage;
+
+typedef struct {
+    const char *name; /* of the axis, for reading: "m", "i" */
+    int64_t extent;
+} Axis;
+
+typedef struct {
+    const char *name; /* what it does: "dense1_relu_fwd", "softmax_xent_grad", "nesterov_update"; [a-z0-9_]+ */
+    uint32_t axis_count, outer_count;
+    Axis axes[MAX_AXES];
+    Vec(Expr) exprs; /* operands before users */
+    Vec(Stage) stages;
+    BufferList buffers; /* arguments of the function, in this order: all of TRIAL, SCRATCH (packing
+                           workspaces too), FIELD, EXAMPLE, TOTAL, METRIC, INDEX that it touches; LOCALs apart */
+    BufferList locals;
+    Buffer *header;     /* SPACE_TRIAL at 0, first of `buffers`, when X_STEP or X_RANDOM is used; else NULL */
+    Buffer *index;      /* SPACE_INDEX, in `buffers`, when some load gathers; else NULL */
+    bool generate;      /* part of a generate program */
+    uint32_t lanes;     /* schedule: vector width in elements of the widest real type used; 1: scalar */
+    Vec(Span) places;   /* .tune places that it computes, for the comment above it */
+    Vec(const char *) fused; /* names of the graph ops, in order */
+    double flops, bytes_read, bytes_written; /* per launch and trial */
+} Kernel;
+typedef Vec(Kernel *) KernelList;
+
+/* ---- a step program ---- */
+
+/* One graph as kernels in launch order. The runtime calls it once per step (train), batch (evaluate,
+ * generate) or trial (init, finish). */
+typedef struct {
+    const char *name; /* "train", … */
+    KernelList kernels;
+    BufferList buffers;
+    TrialLayout layout;
+    int64_t scratch_bytes; /* after plan */
+    bool advance;          /* train: header.step += 1 at the end */
+} StepProgram;
+
+/* graph -> kernels. Elementwise chains, row reductions that share their rows (softmax, norms, cross-entropy
+ * with its gradient), prologues and epilogues of contractions, and the update over the flat parameters each become
+ * one kernel. `fused` false (--no-fuse): one kernel per op.
+ * needs: simplified graph.  keeps: meaning of outputs. */
+StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Arena *arena);
+
+/* Lifetimes, one scratch arena, offsets. needs: schedule (its workspaces). Sets buffer offsets and
+ * scratch_bytes. */
+void plan(StepProgram *program, Arena *arena);
+
+TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, uint32_t state_count, Elem real);
+
+void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, Text *out);
+/* Canonical text without names and places: equal texts mean equal code, so they share one function. */
+void kernel_signature(const Kernel *kernel, Text *out);
+void plan_print(const StepProgram *program, Text *out);
+const char *kernel_verify(const Kernel *kernel, Arena *arena);        /* NULL: legal */
+const char *plan_verify(const StepProgram *program, Arena *arena);    /* NULL: legal */
+
+#endif

@@ -1,0 +1,19 @@
+/* Schedules: how a kernel's loops run on a target. The choice is a function of static shapes and of the
+ * target only, never of the number of trials (promise P1). */
+#ifndef TUNE_COMPILER_KERNEL_SCHEDULE_H
+#define TUNE_COMPILER_KERNEL_SCHEDULE_H
+
+#include "compiler/kernel/kernel.h"
+
+typedef struct {
+    uint32_t vector_bytes;     /* 64 AVX-512, 32 AVX2, 16 SSE2 or NEON */
+    uint32_t vector_registers; /* 32 or 16 */
+    bool fma;
+    int64_t l1_bytes, l2_bytes; /* data caches of one core */
+} CpuTarget;
+
+/* Sets lanes, vector axes, unrolling, tiles and packing workspaces of every kernel (new buffers are
+ * appended to program->buffers).  needs: fuse.  keeps: meaning. */
+void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena);
+
+#endif

@@ -1,0 +1,20 @@
+/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011). The same function
+ * that compiled kernels compute; here for keys, permutations and the search. */
+#ifndef TUNE_RUNTIME_PHILOX_H
+#define TUNE_RUNTIME_PHILOX_H
+
+#include <stdint.h>
+
+typedef struct { uint32_t word[4]; } PhiloxBlock;
+
+PhiloxBlock philox(const uint32_t counter[4], const uint32_t key[2]);
+
+/* One of `purpose`'s keys, from two seeds: the purposes never share a stream. */
+typedef enum { PURPOSE_TRIAL, PURPOSE_DATA_ORDER, PURPOSE_SPLIT, PURPOSE_SAMPLE, PURPOSE_SEARCH, PURPOSE_GENERATE } Purpose;
+void philox_key(uint64_t seed, uint64_t sub_seed, Purpose purpose, uint32_t key[2]);
+
+/* Element `at` of a pseudorandom permutation of 0..count-1, computed, not stored: a keyed Feistel network of
+ * Philox rounds with cycle walking. A bijection for every key and count >= 1. */
+uint64_t philox_permute(uint64_t at, uint64_t count, const uint32_t key[2]);
+
+#endif
