@@ -13,8 +13,8 @@ PhiloxBlock philox(const uint32_t counter[4], const uint32_t key[2]);
 typedef enum { PURPOSE_TRIAL, PURPOSE_DATA_ORDER, PURPOSE_SPLIT, PURPOSE_SAMPLE, PURPOSE_SEARCH, PURPOSE_GENERATE } Purpose;
 void philox_key(uint64_t seed, uint64_t sub_seed, Purpose purpose, uint32_t key[2]);
 
-/* Element `at` of a pseudorandom permutation of 0..count-1, computed, not stored: a keyed Feistel network of
- * Philox rounds with cycle walking. A bijection for every key and count >= 1. */
+/* Element `at` of a pseudorandom permutation of 0..count-1, computed, not stored: a keyed Feistel network
+ * with cycle walking. A bijection for every key and 1 <= count <= 2^62. */
 uint64_t philox_permute(uint64_t at, uint64_t count, const uint32_t key[2]);
 
 #endif

@@ -81,7 +81,8 @@ typedef enum { TUNE_SCIENTIFIC, TUNE_NUISANCE, TUNE_FIXED } TuneRole;
 typedef enum { TUNE_RANGE, TUNE_VALUES, TUNE_CHOICE } TuneDomain;
 
 /* See Hyper in compiler/check/checked.h for the meaning: u in [0,1) -> r = lo + u (hi - lo) or lo (hi/lo)^u; rounded to lo + k step,
- * or to an integer; value = offset + scale * r, or offset + scale / r. A CHOICE's or VALUES' u picks value floor(u * count). */
+ * or to an integer (the interval then reaches half a grid cell beyond its ends, so that the end values get their full share);
+ * value = offset + scale * r, or offset + scale / r. A CHOICE's or VALUES' u picks value floor(u * count). */
 typedef struct {
     const char *name;
     TuneRole role;
@@ -128,6 +129,7 @@ typedef struct {
     uint32_t hyper_count;
     const TuneHyper *hypers;
     TuneSearch search;
+    uint32_t grid_levels;    /* GRID: levels of every RANGE, ends included (fewer where its own grid has fewer) */
     uint32_t points, seeds;  /* trials = points * seeds; trial t is point t / seeds with trial seed t % seeds */
     uint64_t search_seed, seed;
     const double *point_values; /* POINTS: [points][hyper_count]; value (RANGE) or value number; NaN where it does not exist */

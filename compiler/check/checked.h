@@ -139,6 +139,7 @@ typedef struct {
     Node *clip;           /* threshold expression, or NULL */
 
     SearchKind search;
+    uint32_t grid_levels; /* SEARCH_GRID: levels of every range, ends included (fewer where its own grid has fewer); else 0 */
     uint32_t points;    /* points to visit; trials = points * seeds */
     uint64_t search_seed;
     double **point_values; /* SEARCH_POINTS: [points][hypers.count] value (number or value index) */
