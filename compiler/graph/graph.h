@@ -8,7 +8,8 @@
  * node is made once; shapes are static; elementwise operands have exactly the result's shape
  * (broadcasts are explicit; a rank-0 operand of a bigger shape is RESHAPE to 1s, then BROADCAST).
  * The trial axis is implied: a node with `per_trial` has one value per trial and prints with a leading
- * `trial` axis. `batched`: axis 0 is the batch. Effects are only in `outputs`. Lives in one
+ * `trial` axis. `batched`: axis 0 is the batch; it is so if it is for any operand, except that REDUCE
+ * and CONTRACT may sum the axis away, and that RESHAPE may drop and BROADCAST set the flag. Effects are only in `outputs`. Lives in one
  * arena; passes either append nodes or build a new graph.
  *
  * Element types: `real` of the graph is E_F32 or E_F64. */
@@ -115,6 +116,10 @@ GNode *graph_slice(Graph *graph, GNode *a, const int64_t *start, const Dim *dims
 GNode *graph_pad(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, Span span);
 GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Span span);
 GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span);
+/* A number in every element of a shape: CONST, RESHAPE to 1s, BROADCAST. */
+GNode *graph_fill(Graph *graph, double number, Elem elem, const Type *shape, bool batched, Span span);
+/* Is the node such a number (a rank-0 CONST too)? Then it goes to *number, which may be NULL. */
+bool graph_is_fill(const GNode *node, double *number);
 /* A copy of `like` (op, attributes, type) with other operands, for passes that rebuild. */
 GNode *graph_copy(Graph *graph, const GNode *like, GNode **in);
 void graph_output(Graph *graph, OutputKind kind, uint32_t index, GNode *value);
