@@ -17,7 +17,6 @@ typedef struct {
     void **fields;  /* [field_count] base pointers, element type TuneField.elem, rows packed */
     uint64_t split_start[TUNE_SPLITS], split_count[TUNE_SPLITS]; /* positions in the order below */
     int32_t *order; /* [examples] example at each position */
-    void *owned;    /* private to data.c */
 } DataSet;
 
 /* Reads or generates everything. `directory` is --data (or "."). */

@@ -1,0 +1,133 @@
+/* A data set from its description: calls the reader of its kind, then splits. */
+#include "runtime/data_reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/file.h"
+
+uint64_t data_elem_bytes(TuneElem elem) {
+    static const uint8_t bytes[] = {[TUNE_BOOL] = 1, [TUNE_U8] = 1,  [TUNE_I32] = 4,
+                                    [TUNE_U32] = 4,  [TUNE_F32] = 4, [TUNE_F64] = 8};
+    return bytes[elem];
+}
+
+uint64_t data_row_values(const TuneField *field) {
+    uint64_t values = 1;
+    for (uint32_t d = 0; d < field->rank; d++) values *= (uint64_t)field->dims[d];
+    return values;
+}
+
+char *data_path(const char *directory, const char *file) {
+    char *path = NULL;
+    if (file[0] == '/') return strdup(file);
+    return asprintf(&path, "%s/%s", directory, file) < 0 ? NULL : path;
+}
+
+bool data_allocate(DataSet *set, uint32_t field, uint64_t examples, Fail *fail) {
+    const TuneField *info = &set->info->fields[field];
+    uint64_t bytes;
+    bool overflow = __builtin_mul_overflow(examples, data_row_values(info), &bytes) ||
+                    __builtin_mul_overflow(bytes, data_elem_bytes(info->elem), &bytes) ||
+                    bytes > INT64_MAX;
+    set->fields[field] = overflow ? NULL : file_aligned(bytes);
+    if (set->fields[field]) return true;
+    return fail_set(fail, "not enough memory for field '%s' of %" PRIu64 " examples", info->name,
+                    examples);
+}
+
+/* ---- names ---- */
+
+static const char *const type_name[] = {[TUNE_FIELD_U8] = "u8",
+                                        [TUNE_FIELD_I32] = "i32",
+                                        [TUNE_FIELD_F32] = "f32",
+                                        [TUNE_FIELD_F64] = "f64",
+                                        [TUNE_FIELD_CLASS] = "class"};
+
+char *data_shape_text(const TuneField *field, char text[DATA_SHAPE_TEXT]) {
+    int length = snprintf(text, DATA_SHAPE_TEXT, "%s", type_name[field->type]);
+    if (field->type == TUNE_FIELD_CLASS) {
+        snprintf(text + length, (size_t)(DATA_SHAPE_TEXT - length), "[%" PRId64 "]",
+                 field->classes);
+        return text;
+    }
+    for (uint32_t d = 0; d < field->rank; d++)
+        length += snprintf(text + length, (size_t)(DATA_SHAPE_TEXT - length), "%s%" PRId64,
+                           d == 0 ? "[" : ", ", field->dims[d]);
+    if (field->rank > 0) snprintf(text + length, (size_t)(DATA_SHAPE_TEXT - length), "]");
+    return text;
+}
+
+/* ---- load and release ---- */
+
+static bool read_fields(DataSet *set, const char *directory, Fail *fail) {
+    switch (set->info->kind) {
+    case TUNE_DATA_GENERATE: return data_generate(set, fail);
+    case TUNE_DATA_IDX: return data_read_idx(set, directory, fail);
+    case TUNE_DATA_NPY: return data_read_npy(set, directory, fail);
+    case TUNE_DATA_CSV: return data_read_csv(set, directory, fail);
+    }
+    return fail_set(fail, "unknown kind of data set");
+}
+
+bool data_load(const TuneData *info, const char *directory, DataSet *set, Fail *fail) {
+    *set = (DataSet){.info = info};
+    set->fields = calloc(info->field_count, sizeof *set->fields);
+    if (!set->fields) return fail_set(fail, "not enough memory");
+    if (read_fields(set, directory, fail) && data_split(set, fail)) return true;
+    data_release(set);
+    return false;
+}
+
+void data_release(DataSet *set) {
+    for (uint32_t f = 0; set->fields && f < set->info->field_count; f++) free(set->fields[f]);
+    free(set->fields);
+    free(set->order);
+    *set = (DataSet){0};
+}
+
+static uint64_t field_bytes(const DataSet *set, uint32_t field) {
+    const TuneField *info = &set->info->fields[field];
+    return set->examples * data_row_values(info) * data_elem_bytes(info->elem);
+}
+
+uint64_t data_bytes(const DataSet *set) {
+    uint64_t bytes = set->examples * sizeof *set->order;
+    for (uint32_t f = 0; f < set->info->field_count; f++) bytes += field_bytes(set, f);
+    return bytes;
+}
+
+/* ---- fingerprint ---- */
+
+static uint64_t mix_word(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
+    return hash ^ hash >> 32;
+}
+
+/* Eight bytes at a time: a data set may have gigabytes, and every start of a program takes its
+ * fingerprint. */
+static uint64_t mix_bytes(uint64_t hash, const void *bytes, uint64_t count) {
+    const unsigned char *at = bytes;
+    uint64_t word;
+    for (; count >= sizeof word; at += sizeof word, count -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        hash = mix_word(hash, word);
+    }
+    word = 0;
+    memcpy(&word, at, count);
+    return mix_word(hash, word ^ count << 56);
+}
+
+uint64_t data_fingerprint(const DataSet *set) {
+    uint64_t hash = mix_word(0, set->examples);
+    for (uint32_t f = 0; f < set->info->field_count; f++) {
+        const TuneField *field = &set->info->fields[f];
+        hash = mix_bytes(hash, field->name, strlen(field->name));
+        hash = mix_word(hash, field->elem);
+        hash = mix_bytes(hash, set->fields[f], field_bytes(set, f));
+    }
+    for (int s = 0; s < TUNE_SPLITS; s++) hash = mix_word(hash, set->split_count[s]);
+    return mix_bytes(hash, set->order, set->examples * sizeof *set->order);
+}

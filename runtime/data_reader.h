@@ -1,0 +1,78 @@
+/* What a data reader is: a function that fills the fields of a DataSet from files. Private to the
+ * data*.c files.
+ *
+ *     data.c ─┬─ data_idx.c ──┐
+ *             ├─ data_npy.c ──┴─ data_array.c    one file per field: header, then values of one
+ * type ├─ data_csv.c                      one file for all fields └─ data_generate.c no file
+ *
+ * A reader allocates set->fields[f] with data_allocate and sets set->examples; data.c releases
+ * them, also after a failure, and does the rest (splits, order). */
+#ifndef TUNE_RUNTIME_DATA_READER_H
+#define TUNE_RUNTIME_DATA_READER_H
+
+#include "runtime/data.h"
+#include "runtime/gzip.h"
+
+bool data_read_idx(DataSet *set, const char *directory, Fail *fail);
+bool data_read_npy(DataSet *set, const char *directory, Fail *fail);
+bool data_read_csv(DataSet *set, const char *directory, Fail *fail);
+bool data_generate(DataSet *set, Fail *fail);
+
+/* Splits from set->info and set->examples: sizes, starts and the order. Fails when they do not fit.
+ */
+bool data_split(DataSet *set, Fail *fail);
+
+/* "directory/file", or `file` itself when it is absolute; malloc'd, NULL without memory. */
+char *data_path(const char *directory, const char *file);
+
+uint64_t data_elem_bytes(TuneElem elem);
+uint64_t data_row_values(const TuneField *field); /* numbers per example */
+
+/* Storage for `examples` rows of a field, aligned to TUNE_ALIGN. False without memory, or if the
+ * size overflows. */
+bool data_allocate(DataSet *set, uint32_t field, uint64_t examples, Fail *fail);
+
+/* "u8[28, 28]": the declaration of a field. Returns `text`. */
+enum { DATA_SHAPE_TEXT = 256 };
+char *data_shape_text(const TuneField *field, char text[DATA_SHAPE_TEXT]);
+
+/* Puts a number into a field's storage. False when the field cannot hold it: not finite, not whole,
+ * out of the type's range, not one of the classes. */
+bool data_store_value(const TuneField *field, double value, void *to, uint64_t at);
+
+/* ---- files that hold one array ---- */
+
+typedef enum {
+    CELL_BOOL,
+    CELL_U8,
+    CELL_I8,
+    CELL_U16,
+    CELL_I16,
+    CELL_U32,
+    CELL_I32,
+    CELL_U64,
+    CELL_I64,
+    CELL_F32,
+    CELL_F64
+} Cell;
+
+enum { ARRAY_MAX_RANK = 32 };
+
+typedef struct {
+    Cell cell;
+    bool big_endian;
+    uint32_t rank;
+    uint64_t dims[ARRAY_MAX_RANK]; /* the first one is the number of examples */
+} ArrayHeader;
+
+/* Checks the header against the field (shape) and against the file (a size that cannot be there),
+ * then reads and converts every value; stream stands behind the header and must end behind the
+ * values. All fields of a set must have the same number of examples. */
+bool data_read_array(DataSet *set, uint32_t field, const ArrayHeader *header, Stream *stream,
+                     Fail *fail);
+
+/* Calls `read_header` on every field's file and data_read_array behind it. */
+typedef bool (*ReadHeader)(Stream *stream, ArrayHeader *header, Fail *fail);
+bool data_read_array_files(DataSet *set, const char *directory, ReadHeader read_header, Fail *fail);
+
+#endif

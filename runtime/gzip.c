@@ -1,0 +1,170 @@
+/* Streams of bytes from plain and gzip files, with zlib's inflate. A gzip file may consist of
+ * several members. */
+#include "runtime/gzip.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { INPUT_BYTES = 1 << 16 };
+
+struct Stream {
+    char *path;
+    int file;
+    uint64_t file_bytes;
+    bool compressed;
+    bool file_ended;
+    bool between_members; /* compressed: nothing of a next member has been read */
+    z_stream inflater;
+    unsigned char input[INPUT_BYTES]; /* read and not yet used: `available` bytes at `next` */
+    unsigned char *next;
+    size_t available;
+};
+
+static bool fill_input(Stream *stream, Fail *fail) {
+    ssize_t got;
+    do {
+        got = read(stream->file, stream->input, INPUT_BYTES);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) return fail_set(fail, "cannot read '%s': %s", stream->path, strerror(errno));
+    stream->next = stream->input;
+    stream->available = (size_t)got;
+    stream->file_ended = got == 0;
+    return true;
+}
+
+/* The commonest slip is the other spelling: with or without .gz. */
+static bool fail_missing(const char *path, Fail *fail) {
+    size_t length = strlen(path);
+    char other[4096 + 4];
+    fail_set(fail, "cannot open '%s': %s", path, strerror(ENOENT));
+    if (length < 4096) {
+        memcpy(other, path, length + 1);
+        if (length > 3 && strcmp(path + length - 3, ".gz") == 0)
+            other[length - 3] = '\0';
+        else
+            memcpy(other + length, ".gz", 4);
+        if (access(other, R_OK) == 0)
+            return fail_help(fail, "there is '%s'; name that file in the program", other);
+    }
+    return fail_help(fail, "--data DIRECTORY says where the data files are");
+}
+
+static bool open_file(Stream *stream, Fail *fail) {
+    struct stat info;
+    stream->file = open(stream->path, O_RDONLY | O_CLOEXEC);
+    if (stream->file < 0 && errno == ENOENT) return fail_missing(stream->path, fail);
+    if (stream->file < 0 || fstat(stream->file, &info) != 0)
+        return fail_set(fail, "cannot open '%s': %s", stream->path, strerror(errno));
+    if (!S_ISREG(info.st_mode)) return fail_set(fail, "'%s' is not a regular file", stream->path);
+    stream->file_bytes = (uint64_t)info.st_size;
+    return fill_input(stream, fail);
+}
+
+static bool start_inflating(Stream *stream, Fail *fail) {
+    enum { GZIP_ONLY = 16 }; /* zlib: no zlib header is accepted */
+    if (inflateInit2(&stream->inflater, GZIP_ONLY + MAX_WBITS) != Z_OK)
+        return fail_set(fail, "not enough memory to unpack '%s'", stream->path);
+    stream->compressed = true;
+    return true;
+}
+
+Stream *stream_open(const char *path, Fail *fail) {
+    Stream *stream = calloc(1, sizeof *stream);
+    if (!stream || !(stream->path = strdup(path))) {
+        free(stream);
+        fail_set(fail, "not enough memory to open '%s'", path);
+        return NULL;
+    }
+    if (!open_file(stream, fail)) goto failed;
+    if (stream->available >= 2 && stream->next[0] == 0x1f && stream->next[1] == 0x8b &&
+        !start_inflating(stream, fail))
+        goto failed;
+    return stream;
+failed:
+    stream_close(stream);
+    return NULL;
+}
+
+void stream_close(Stream *stream) {
+    if (!stream) return;
+    if (stream->compressed) inflateEnd(&stream->inflater);
+    if (stream->file >= 0) close(stream->file);
+    free(stream->path);
+    free(stream);
+}
+
+const char *stream_path(const Stream *stream) {
+    return stream->path;
+}
+
+uint64_t stream_most_bytes(const Stream *stream) {
+    enum { DEFLATE_LIMIT = 1032 }; /* 258 bytes from two bits, less the block headers */
+    if (!stream->compressed) return stream->file_bytes;
+    if (stream->file_bytes > UINT64_MAX / DEFLATE_LIMIT) return UINT64_MAX;
+    return stream->file_bytes * DEFLATE_LIMIT;
+}
+
+static bool read_plain(Stream *stream, unsigned char *to, uint64_t bytes, uint64_t *got,
+                       Fail *fail) {
+    while (*got < bytes) {
+        if (stream->available == 0 && !fill_input(stream, fail)) return false;
+        if (stream->file_ended) return true;
+        uint64_t part = bytes - *got < stream->available ? bytes - *got : stream->available;
+        memcpy(to + *got, stream->next, part);
+        stream->next += part;
+        stream->available -= part;
+        *got += part;
+    }
+    return true;
+}
+
+static bool fail_corrupt(const Stream *stream, const char *reason, Fail *fail) {
+    fail_set(fail, "'%s' is not a sound gzip file: %s", stream->path, reason);
+    return fail_help(fail, "check it with 'gzip -t', and fetch or make it again");
+}
+
+/* One call of inflate; *got grows by what came out. */
+static bool inflate_some(Stream *stream, unsigned char *to, uint64_t bytes, uint64_t *got,
+                         Fail *fail) {
+    z_stream *inflater = &stream->inflater;
+    uint64_t room = bytes - *got < (1u << 30) ? bytes - *got : 1u << 30;
+    inflater->next_in = stream->next;
+    inflater->avail_in = (uInt)stream->available;
+    inflater->next_out = to + *got;
+    inflater->avail_out = (uInt)room;
+    int status = inflate(inflater, Z_NO_FLUSH);
+    stream->next = inflater->next_in;
+    stream->available = inflater->avail_in;
+    *got += room - inflater->avail_out;
+    if (status != Z_BUF_ERROR) stream->between_members = status == Z_STREAM_END;
+    if (status == Z_STREAM_END) status = inflateReset(inflater);
+    if (status == Z_OK) return true;
+    /* No progress: everything that the file gave is unpacked, and the end of the data has not come.
+     */
+    if (status == Z_BUF_ERROR && !stream->file_ended) return true;
+    if (status == Z_BUF_ERROR) return fail_corrupt(stream, "it ends early", fail);
+    if (status == Z_MEM_ERROR)
+        return fail_set(fail, "not enough memory to unpack '%s'", stream->path);
+    return fail_corrupt(stream, inflater->msg ? inflater->msg : "damaged data", fail);
+}
+
+static bool read_compressed(Stream *stream, unsigned char *to, uint64_t bytes, uint64_t *got,
+                            Fail *fail) {
+    while (*got < bytes) {
+        if (stream->available == 0 && !fill_input(stream, fail)) return false;
+        if (stream->file_ended && stream->between_members) return true;
+        if (!inflate_some(stream, to, bytes, got, fail)) return false;
+    }
+    return true;
+}
+
+bool stream_read(Stream *stream, void *to, uint64_t bytes, uint64_t *got, Fail *fail) {
+    *got = 0;
+    if (stream->compressed) return read_compressed(stream, to, bytes, got, fail);
+    return read_plain(stream, to, bytes, got, fail);
+}

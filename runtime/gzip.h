@@ -1,0 +1,30 @@
+/* Files as streams of bytes, plain or compressed: gzip is recognised by its first two bytes, not by
+ * its name.
+ *
+ *     Stream *stream = stream_open("data/x.npy.gz", fail);
+ *     if (!stream || !stream_read(stream, header, sizeof header, &got, fail)) …
+ *     stream_close(stream);
+ *
+ * Nothing is trusted: a truncated or corrupt gzip file is an error of stream_read, never a short
+ * file. */
+#ifndef TUNE_RUNTIME_GZIP_H
+#define TUNE_RUNTIME_GZIP_H
+
+#include <stdint.h>
+
+#include "runtime/fail.h"
+
+typedef struct Stream Stream;
+
+/* NULL on failure, with the path and the reason. */
+Stream *stream_open(const char *path, Fail *fail);
+void stream_close(Stream *stream); /* NULL is fine */
+const char *stream_path(const Stream *stream);
+
+/* The most bytes that the file can hold, unpacked: a header that promises more lies. */
+uint64_t stream_most_bytes(const Stream *stream);
+
+/* Reads `bytes` bytes; fewer (*got) only at the end of the file. */
+bool stream_read(Stream *stream, void *to, uint64_t bytes, uint64_t *got, Fail *fail);
+
+#endif
