@@ -1,0 +1,351 @@
+/* What a study is for one command: settings applied to the search, data and evaluation rows. */
+#include "runtime/study.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/file.h"
+#include "runtime/search.h"
+
+static uint32_t edit_distance(const char *a, const char *b) {
+    uint32_t row[64];
+    size_t width = strlen(b);
+    if (width >= 64 || strlen(a) >= 64) return 64;
+    for (uint32_t j = 0; j <= width; j++) row[j] = j;
+    for (uint32_t i = 0; a[i]; i++) {
+        uint32_t diagonal = row[0];
+        row[0] = i + 1;
+        for (uint32_t j = 1; j <= width; j++) {
+            uint32_t change = diagonal + (a[i] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < change) change = row[j] + 1;
+            if (row[j - 1] + 1 < change) change = row[j - 1] + 1;
+            row[j] = change;
+        }
+    }
+    return row[width];
+}
+
+const char *study_nearest(const char *wanted, const char *const *names, uint32_t count) {
+    const char *best = NULL;
+    uint32_t limit = (uint32_t)strlen(wanted) / 3 + 2;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t distance = edit_distance(wanted, names[i]);
+        if (distance < limit) {
+            limit = distance;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
+const char *study_split_name(int32_t split) {
+    static const char *const names[] = {"train", "valid", "test"};
+    return split < 0 || split >= TUNE_SPLITS ? "" : names[split];
+}
+
+bool study_better(const TuneStudy *info, double a, double b) {
+    return info->maximize ? a > b : a < b;
+}
+
+uint32_t study_trials(const Study *study) { return study->info->points * study->info->seeds; }
+
+double study_value_number(const TuneHyper *hyper, double value) {
+    if (hyper->domain == TUNE_VALUES && hyper->values && value >= 0 && value < hyper->count)
+        return hyper->values[(uint32_t)value];
+    return value;
+}
+
+void study_value_text(const TuneHyper *hyper, double value, char *text, uint64_t bytes) {
+    bool numbered = hyper->domain != TUNE_RANGE && value >= 0 && value < hyper->count;
+    if (isnan(value))
+        snprintf(text, bytes, "-");
+    else if (numbered && hyper->labels)
+        snprintf(text, bytes, "%s", hyper->labels[(uint32_t)value]);
+    else
+        snprintf(text, bytes, "%.6g", study_value_number(hyper, value));
+}
+
+static bool value_parse(const TuneHyper *hyper, const char *text, double *value) {
+    char *end;
+    double number = strtod(text, &end);
+    bool numeric = end != text && !*end && isfinite(number);
+    if (hyper->domain == TUNE_RANGE) {
+        *value = number;
+        return numeric;
+    }
+    for (uint32_t i = 0; i < hyper->count; i++) {
+        bool same = hyper->labels && !strcmp(hyper->labels[i], text);
+        if (same || (numeric && hyper->values && hyper->values[i] == number)) {
+            *value = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By its full name, or by what stands behind the last dot when only one has it. */
+static int hyper_find(const TuneStudy *info, const char *name) {
+    int found = -1;
+    for (uint32_t h = 0; h < info->hyper_count; h++)
+        if (!strcmp(info->hypers[h].name, name)) return (int)h;
+    for (uint32_t h = 0; h < info->hyper_count; h++) {
+        const char *dot = strrchr(info->hypers[h].name, '.');
+        if (!dot || strcmp(dot + 1, name)) continue;
+        if (found >= 0) return -2;
+        found = (int)h;
+    }
+    return found;
+}
+
+static bool hyper_unknown(const TuneStudy *info, const char *name, bool ambiguous, Fail *fail) {
+    const char **names = calloc(info->hyper_count + 1, sizeof *names);
+    if (!names) abort();
+    for (uint32_t h = 0; h < info->hyper_count; h++) names[h] = info->hypers[h].name;
+    const char *near = study_nearest(name, names, info->hyper_count);
+    if (ambiguous)
+        fail_set(fail, "'%s' is the end of several hyperparameters' names; write it in full", name);
+    else
+        fail_set(fail, "study '%s' has no hyperparameter '%s'", info->name, name);
+    if (near) fail_help(fail, "did you mean '%s'?", near);
+    free(names);
+    fail->exit_status = 2;
+    return false;
+}
+
+static bool value_unknown(const TuneHyper *hyper, const char *text, Fail *fail) {
+    fail_set(fail, "'%s' is not a value of hyperparameter '%s'", text, hyper->name);
+    fail->exit_status = 2;
+    if (hyper->domain == TUNE_RANGE) return fail_help(fail, "give a number");
+    char list[400] = "";
+    for (uint32_t i = 0; i < hyper->count && strlen(list) < 300; i++) {
+        char label[64];
+        study_value_text(hyper, i, label, sizeof label);
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", label);
+    }
+    return fail_help(fail, "its values are: %s", list);
+}
+
+static bool setting_parse(const TuneStudy *info, const char *text, Setting *setting, Fail *fail) {
+    const char *equals = strchr(text, '=');
+    if (!equals) {
+        fail->exit_status = 2;
+        fail_set(fail, "--set %s: a value is missing", text);
+        return fail_help(fail, "write --set %s=VALUE", text);
+    }
+    char *name = strndup(text, (size_t)(equals - text));
+    if (!name) abort();
+    int hyper = hyper_find(info, name);
+    if (hyper < 0) {
+        hyper_unknown(info, name, hyper == -2, fail);
+        free(name);
+        return false;
+    }
+    free(name);
+    setting->hyper = (uint32_t)hyper;
+    if (value_parse(&info->hypers[hyper], equals + 1, &setting->value)) return true;
+    return value_unknown(&info->hypers[hyper], equals + 1, fail);
+}
+
+static int by_hyper(const void *left, const void *right) {
+    const Setting *a = left, *b = right;
+    return a->hyper < b->hyper ? -1 : a->hyper > b->hyper;
+}
+
+/* A child of a set value exists wherever its grandparent lets it: so that every point has a value for it. */
+static void searched_init(Study *study) {
+    const TuneStudy *info = study->info;
+    study->searched = *info;
+    study->hypers = calloc(info->hyper_count + 1, sizeof *study->hypers);
+    if (!study->hypers) abort();
+    memcpy(study->hypers, info->hypers, info->hyper_count * sizeof *study->hypers);
+    study->searched.hypers = study->hypers;
+    for (uint32_t s = 0; s < study->setting_count; s++)
+        for (uint32_t h = 0; h < info->hyper_count; h++) {
+            TuneHyper *hyper = &study->hypers[h];
+            if (hyper->parent != (int32_t)study->settings[s].hyper) continue;
+            hyper->parent_value = study->hypers[study->settings[s].hyper].parent_value;
+            hyper->parent = study->hypers[study->settings[s].hyper].parent;
+        }
+}
+
+static const TuneStudy *study_find(const TuneProgram *program, const char *name, Fail *fail) {
+    const char **names = calloc(program->study_count + 1, sizeof *names);
+    if (!names) abort();
+    const TuneStudy *found = NULL;
+    for (uint32_t i = 0; i < program->study_count; i++) {
+        names[i] = program->studies[i].name;
+        if (name && !strcmp(name, names[i])) found = &program->studies[i];
+    }
+    if (!name && program->study_count == 1) found = program->studies;
+    if (!found) {
+        fail->exit_status = 2;
+        const char *near = name ? study_nearest(name, names, program->study_count) : NULL;
+        if (!program->study_count) fail_set(fail, "this program has no study");
+        else if (!name) {
+            fail_set(fail, "this program has %u studies", program->study_count);
+            fail_help(fail, "choose one with --study NAME; 'studies' lists them");
+        } else fail_set(fail, "there is no study '%s'", name);
+        if (near) fail_help(fail, "did you mean '%s'?", near);
+    }
+    free(names);
+    return found;
+}
+
+bool study_init(Study *study, const TuneProgram *program, const char *name, const char *const *texts,
+                uint32_t text_count, Fail *fail) {
+    memset(study, 0, sizeof *study);
+    study->program = program;
+    study->info = study_find(program, name, fail);
+    if (!study->info) return false;
+    study->settings = calloc(text_count + 1, sizeof *study->settings);
+    if (!study->settings) abort();
+    for (uint32_t i = 0; i < text_count; i++) {
+        Setting *setting = &study->settings[study->setting_count++];
+        if (!setting_parse(study->info, texts[i], setting, fail)) goto failed;
+    }
+    qsort(study->settings, text_count, sizeof *study->settings, by_hyper);
+    for (uint32_t i = 1; i < text_count; i++)
+        if (study->settings[i].hyper == study->settings[i - 1].hyper) {
+            fail->exit_status = 2;
+            fail_set(fail, "--set gives '%s' twice",
+                     study->info->hypers[study->settings[i].hyper].name);
+            goto failed;
+        }
+    searched_init(study);
+    return true;
+failed:
+    study_release(study);
+    return false;
+}
+
+static uint64_t largest_evaluate_batch(const TuneStudy *info) {
+    uint64_t largest = 1;
+    for (uint32_t v = 0; v < info->variant_count; v++)
+        if (info->variants[v].evaluate_batch > largest) largest = info->variants[v].evaluate_batch;
+    return largest;
+}
+
+static bool rows_init(const Study *study, int32_t split, uint64_t sample, EvaluationRows *rows,
+                      Fail *fail) {
+    rows->split = split;
+    if (split < 0) return true;
+    const DataSet *data = &study->data;
+    rows->count = data_evaluation_count(data, (TuneSplit)split, sample);
+    uint64_t padding = largest_evaluate_batch(study->info);
+    rows->index = malloc((rows->count + padding) * sizeof *rows->index);
+    if (!rows->index) return fail_set(fail, "out of memory for the rows of split '%s'", study_split_name(split));
+    if (!rows->count) return true;
+    data_evaluation_index(data, (TuneSplit)split, sample, study->info->seed, rows->index);
+    for (uint64_t i = 0; i < padding; i++) rows->index[rows->count + i] = rows->index[rows->count - 1];
+    return true;
+}
+
+static bool evaluations_init(Study *study, Fail *fail) {
+    const TuneStudy *info = study->info;
+    if (!study->has_data) {
+        study->evaluation_count = 1;
+        return rows_init(study, -1, 0, &study->evaluations[0], fail);
+    }
+    for (int32_t split = 0; split < TUNE_SPLITS; split++) {
+        bool wanted = split == info->select_split || split == TUNE_VALID;
+        if (!wanted || !study->data.split_count[split]) continue;
+        EvaluationRows *rows = &study->evaluations[study->evaluation_count++];
+        if (!rows_init(study, split, info->evaluate_examples, rows, fail)) return false;
+    }
+    return !study->data.split_count[TUNE_TEST] || rows_init(study, TUNE_TEST, 0, &study->final, fail);
+}
+
+bool study_load(Study *study, const char *data_directory, Fail *fail) {
+    int32_t data = study->info->data;
+    study->has_data = data >= 0;
+    if (study->has_data) {
+        if (!data_load(&study->program->data[data], data_directory, &study->data, fail)) return false;
+        study->data_fingerprint = data_fingerprint(&study->data);
+    }
+    study->loaded = true;
+    return evaluations_init(study, fail);
+}
+
+void study_release(Study *study) {
+    if (study->loaded && study->has_data) data_release(&study->data);
+    for (uint32_t i = 0; i < study->evaluation_count; i++) free(study->evaluations[i].index);
+    free(study->final.index);
+    free(study->hypers);
+    free(study->settings);
+    memset(study, 0, sizeof *study);
+}
+
+static const Setting *setting_of(const Study *study, uint32_t hyper) {
+    for (uint32_t s = 0; s < study->setting_count; s++)
+        if (study->settings[s].hyper == hyper) return &study->settings[s];
+    return NULL;
+}
+
+/* A hyperparameter exists when its parent does and has the value that introduces it. Parents stand before
+ * their children in the descriptor, so that one pass suffices. */
+static bool exists(const TuneStudy *info, const double *values, uint32_t hyper) {
+    int32_t parent = info->hypers[hyper].parent;
+    return parent < 0 || values[parent] == info->hypers[hyper].parent_value;
+}
+
+static bool settings_apply(const Study *study, double *values, Fail *fail) {
+    const TuneStudy *info = study->info;
+    for (uint32_t h = 0; h < info->hyper_count; h++) {
+        const Setting *setting = setting_of(study, h);
+        if (!exists(info, values, h)) {
+            values[h] = NAN;
+            continue;
+        }
+        if (setting) values[h] = setting->value;
+        if (!isnan(values[h])) continue;
+        fail_set(fail, "hyperparameter '%s' has no value", info->hypers[h].name);
+        return fail_help(fail, "give it one with --set %s=VALUE", info->hypers[h].name);
+    }
+    return true;
+}
+
+bool study_values(const Study *study, uint32_t point, double *values, Fail *fail) {
+    search_point(&study->searched, point, values);
+    return settings_apply(study, values, fail);
+}
+
+bool study_values_set(const Study *study, double *values, Fail *fail) {
+    const TuneStudy *info = study->info;
+    for (uint32_t h = 0; h < info->hyper_count; h++) {
+        const TuneHyper *hyper = &info->hypers[h];
+        values[h] = NAN;
+        if (hyper->domain == TUNE_RANGE && hyper->lo == hyper->hi)
+            values[h] = search_range_value(hyper, 0);
+        if (hyper->domain != TUNE_RANGE && hyper->count == 1) values[h] = 0;
+    }
+    return settings_apply(study, values, fail);
+}
+
+bool study_variant(const Study *study, const double *values, int *variant, Fail *fail) {
+    *variant = search_variant(study->info, values);
+    if (*variant >= 0) return true;
+    fail_set(fail, "no code was compiled for these structural values");
+    char list[400] = "";
+    for (uint32_t v = 0; v < study->info->variant_count && strlen(list) < 300; v++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", v ? "; " : "",
+                 study->info->variants[v].name);
+    return fail_help(fail, "the program holds: %s", list);
+}
+
+char *study_settings_text(const Study *study) {
+    char *all = strdup("");
+    for (uint32_t s = 0; all && s < study->setting_count; s++) {
+        const TuneHyper *hyper = &study->info->hypers[study->settings[s].hyper];
+        char value[64];
+        snprintf(value, sizeof value, "%.17g", study->settings[s].value);
+        if (hyper->domain != TUNE_RANGE)
+            study_value_text(hyper, study->settings[s].value, value, sizeof value);
+        char *longer = file_text("%s%s%s=%s", all, s ? " " : "", hyper->name, value);
+        free(all);
+        all = longer;
+    }
+    return all;
+}

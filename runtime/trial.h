@@ -1,0 +1,73 @@
+/* One trial: a block of memory (drawn in program.h) that the study's seed, the trial's seed and its
+ * hyperparameter values determine, and what became of it.
+ *
+ *     trial_new        block zeroed; key, values in place
+ *     trial_begin      the init entry: step 0
+ *     trial_train      steps; stops at the first loss or gradient norm that is not finite
+ *     evaluate         metrics of one split (evaluate.c)
+ *
+ * A trial is a pure function of (program, data, number): it may run on any thread, beside any others,
+ * again after a crash. Nothing here allocates, locks or calls the system after trial_new. */
+#ifndef TUNE_RUNTIME_TRIAL_H
+#define TUNE_RUNTIME_TRIAL_H
+
+#include "runtime/curve.h"
+#include "runtime/study.h"
+
+typedef enum { TRIAL_RUNNING, TRIAL_DONE, TRIAL_INFEASIBLE } TrialStatus;
+
+typedef struct {
+    uint32_t number, point, seed;
+    int variant_number;
+    const TuneVariant *variant;
+    double *values;    /* [hyper_count] as search_point gives them */
+    char *block;       /* variant->trial_bytes, aligned to 64 */
+    TrialStatus status;
+    bool recorded;     /* its end stands in the store */
+    uint64_t infeasible_step; /* steps done when something was not finite, that step included */
+    Curve curve;
+    double *metrics;   /* [study->evaluation_count][metric_count] of the last evaluation */
+    double started, seconds; /* Unix time; time of its own steps and evaluations */
+} Trial;
+
+/* What a thread works with: as much as the hungriest variant needs. */
+typedef struct {
+    char *memory;
+    char *example_memory;
+    void **examples;  /* [total_count] */
+    double *totals;   /* [total_count] */
+    uint64_t *steps;  /* on its own cache line: training steps done by this thread; read atomically */
+} Scratch;
+
+/* `values` as study_values gives them; copied. */
+bool trial_new(const Study *study, uint32_t number, const double *values, Trial *trial, Fail *fail);
+void trial_free(Trial *trial);
+
+bool scratch_new(const Study *study, Scratch *scratch, Fail *fail);
+void scratch_free(Scratch *scratch);
+
+TuneTrialHeader *trial_header(const Trial *trial);
+void trial_begin(const Study *study, Trial *trial, const Scratch *scratch);
+/* `index` [steps][batch], or NULL without data. */
+void trial_train(const Study *study, Trial *trial, const Scratch *scratch, const int32_t *index,
+                 uint64_t steps);
+
+/* Metrics over the examples of `rows`: per-example results are summed in double in the order of the rows, so
+ * that the batch size changes nothing; what pads the last batch is not counted. metrics [metric_count]. */
+void evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
+              const EvaluationRows *rows, double *metrics);
+
+/* evaluate for every split of the study's intervals, into trial->metrics; a selected metric that is not finite
+ * makes the trial infeasible. */
+void trial_evaluate(const Study *study, Trial *trial, const Scratch *scratch);
+
+/* The selected metric of the last evaluation. */
+double trial_selected(const Study *study, const Trial *trial);
+
+/* Whether the study evaluates when `step` steps are done: every n steps, and at the end. */
+bool trial_evaluation_due(const TuneStudy *info, uint64_t step);
+
+/* Seconds on a clock that only goes forward. */
+double trial_clock(void);
+
+#endif

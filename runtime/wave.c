@@ -1,0 +1,181 @@
+/* Waves: trials side by side on the threads of a pool, with barriers where the study looks at them. */
+#include "runtime/wave.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/file.h"
+
+#define WAVE_ROWS (1u << 20) /* entries of an index table, unless one step needs more */
+#define SEGMENT_SECONDS 2.0
+#define FIRST_SEGMENT 16
+
+static uint64_t largest_batch(const TuneStudy *info) {
+    uint64_t largest = 1;
+    for (uint32_t v = 0; v < info->variant_count; v++)
+        if (info->variants[v].batch > largest) largest = info->variants[v].batch;
+    return largest;
+}
+
+static uint64_t table_steps(const TuneStudy *info) {
+    uint64_t steps = WAVE_ROWS / largest_batch(info);
+    return steps ? steps : 1;
+}
+
+static WaveBatch *batch_of(const Wave *wave, uint64_t batch) {
+    for (uint32_t b = 0; b < wave->batch_count; b++)
+        if (wave->batches[b].batch == batch) return &wave->batches[b];
+    return NULL;
+}
+
+static bool batches_init(Wave *wave) {
+    const TuneStudy *info = wave->study->info;
+    wave->batches = calloc(info->variant_count + 1, sizeof *wave->batches);
+    if (!wave->batches) return false;
+    for (uint32_t v = 0; v < info->variant_count; v++) {
+        uint64_t batch = info->variants[v].batch;
+        if (!wave->study->has_data || !info->variants[v].train || batch_of(wave, batch)) continue;
+        uint64_t steps = table_steps(info) < info->steps ? table_steps(info) : info->steps;
+        int32_t *index = malloc((steps * batch + 1) * sizeof *index);
+        if (!index) return false;
+        wave->batches[wave->batch_count++] = (WaveBatch){batch, index};
+    }
+    return true;
+}
+
+bool wave_init(Wave *wave, const Study *study, Pool *pool, uint32_t capacity, Fail *fail) {
+    *wave = (Wave){.study = study, .pool = pool, .capacity = capacity, .limit = FIRST_SEGMENT};
+    wave->trials = calloc(capacity, sizeof *wave->trials);
+    wave->order = calloc(capacity, sizeof *wave->order);
+    wave->scratches = calloc(pool_threads(pool), sizeof *wave->scratches);
+    bool good = wave->trials && wave->order && wave->scratches && batches_init(wave);
+    if (!good) fail_set(fail, "out of memory for a wave of %u trials", capacity);
+    for (uint32_t i = 0; good && i < pool_threads(pool); i++) {
+        good = scratch_new(study, &wave->scratches[i], fail);
+        if (good) wave->scratch_count++;
+    }
+    if (!good) wave_release(wave);
+    return good;
+}
+
+void wave_clear(Wave *wave) {
+    for (uint32_t i = 0; i < wave->count; i++) trial_free(&wave->trials[i]);
+    wave->count = 0;
+    wave->step = 0;
+}
+
+void wave_release(Wave *wave) {
+    wave_clear(wave);
+    for (uint32_t i = 0; i < wave->scratch_count; i++) scratch_free(&wave->scratches[i]);
+    for (uint32_t b = 0; b < wave->batch_count; b++) free(wave->batches[b].index);
+    free(wave->batches);
+    free(wave->scratches);
+    free(wave->order);
+    free(wave->trials);
+    *wave = (Wave){0};
+}
+
+bool wave_add(Wave *wave, uint32_t number, const double *values, Fail *fail) {
+    if (!trial_new(wave->study, number, values, &wave->trials[wave->count], fail)) return false;
+    uint32_t at = wave->count++;
+    double flops = wave->trials[at].variant->step_flops;
+    uint32_t place = at;
+    while (place && wave->trials[wave->order[place - 1]].variant->step_flops < flops) {
+        wave->order[place] = wave->order[place - 1];
+        place--;
+    }
+    wave->order[place] = at;
+    return true;
+}
+
+static void begin_task(void *context, uint32_t item, uint32_t worker) {
+    Wave *wave = context;
+    trial_begin(wave->study, &wave->trials[item], &wave->scratches[worker]);
+}
+
+void wave_begin(Wave *wave) {
+    wave->step = 0;
+    pool_run(wave->pool, wave->count, begin_task, wave, NULL, NULL);
+}
+
+void wave_continue(Wave *wave, uint64_t step) { wave->step = step; }
+
+static void rows_task(void *context, uint32_t item, uint32_t worker) {
+    (void)worker;
+    Wave *wave = context;
+    for (uint32_t b = 0; b < wave->batch_count; b++) {
+        uint64_t batch = wave->batches[b].batch;
+        data_train_index(&wave->study->data, wave->study->info->seed, wave->step + item, batch,
+                         wave->batches[b].index + item * batch);
+    }
+}
+
+static void trial_task(void *context, uint32_t item, uint32_t worker) {
+    Wave *wave = context;
+    Trial *trial = &wave->trials[wave->order[item]];
+    if (trial->status != TRIAL_RUNNING) return;
+    const Scratch *scratch = &wave->scratches[worker];
+    double start = trial_clock();
+    const WaveBatch *batch = batch_of(wave, trial->variant->batch);
+    trial_train(wave->study, trial, scratch, batch ? batch->index : NULL, wave->segment);
+    if (wave->evaluating && trial->status == TRIAL_RUNNING)
+        trial_evaluate(wave->study, trial, scratch);
+    trial->seconds += trial_clock() - start;
+}
+
+/* Up to the next evaluation, the end of the index table, or about two seconds. */
+static uint64_t segment_steps(const Wave *wave) {
+    const TuneStudy *info = wave->study->info;
+    uint64_t most = wave->limit < table_steps(info) ? wave->limit : table_steps(info);
+    uint64_t left = info->steps - wave->step;
+    if (info->evaluate_every) {
+        uint64_t next = info->evaluate_every - wave->step % info->evaluate_every;
+        if (next < left) left = next;
+    }
+    return left < most ? left : most;
+}
+
+static void limit_adapt(Wave *wave, double seconds) {
+    if (!wave->segment) return;
+    double steps = (double)wave->segment * SEGMENT_SECONDS / (seconds + 1e-6);
+    wave->limit = steps < 1 ? 1 : steps > 1e9 ? 1000000000 : (uint64_t)steps;
+}
+
+bool wave_advance(Wave *wave, PoolTick tick, void *tick_context) {
+    wave->segment = segment_steps(wave);
+    wave->evaluating = trial_evaluation_due(wave->study->info, wave->step + wave->segment);
+    double start = trial_clock();
+    if (wave->batch_count)
+        pool_run(wave->pool, (uint32_t)wave->segment, rows_task, wave, NULL, NULL);
+    pool_run(wave->pool, wave->count, trial_task, wave, tick, tick_context);
+    limit_adapt(wave, trial_clock() - start);
+    wave->step += wave->segment;
+    return wave->evaluating;
+}
+
+uint32_t wave_running(const Wave *wave) {
+    uint32_t running = 0;
+    for (uint32_t i = 0; i < wave->count; i++) running += wave->trials[i].status == TRIAL_RUNNING;
+    return running;
+}
+
+uint64_t wave_steps_done(const Wave *wave) {
+    uint64_t steps = 0;
+    for (uint32_t i = 0; i < wave->scratch_count; i++)
+        steps += __atomic_load_n(wave->scratches[i].steps, __ATOMIC_RELAXED);
+    return steps;
+}
+
+uint32_t wave_capacity(const Study *study, uint32_t wanted, uint32_t threads) {
+    const TuneStudy *info = study->info;
+    uint64_t bytes = 1, trials = study_trials(study);
+    for (uint32_t v = 0; v < info->variant_count; v++)
+        if (info->variants[v].trial_bytes > bytes) bytes = info->variants[v].trial_bytes;
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+    uint64_t capacity = wanted;
+    if (!capacity) capacity = threads > 16 ? threads : 16;
+    if (!wanted && capacity > memory / bytes) capacity = memory / bytes;
+    if (capacity > trials) capacity = trials;
+    return capacity ? (uint32_t)capacity : 1;
+}
