@@ -4,7 +4,11 @@
 
 #include <assert.h>
 
-enum { PHILOX_ROUNDS = 10, FEISTEL_ROUNDS = 8 };
+enum {
+    PHILOX_ROUNDS = 10,
+    FEISTEL_ROUNDS = 8,
+    FEISTEL_LEAST = 16 /* networks on fewer than five bits are far from random permutations */
+};
 
 static const uint32_t multiplier[2] = {0xD2511F53, 0xCD9E8D57};
 static const uint32_t weyl[2] = {0x9E3779B9, 0xBB67AE85};
@@ -43,11 +47,28 @@ static inline uint64_t feistel_mix(uint64_t half, uint64_t round_key) {
     return x >> 32;
 }
 
+uint32_t philox_shuffle(uint32_t at, uint32_t count, const uint32_t stream[3],
+                        const uint32_t key[2]) {
+    PhiloxBlock block = {{0}};
+    uint32_t where = at;
+    for (uint32_t place = count - 1, draw = 0; place > 0; place--, draw++) {
+        if (draw % 4 == 0)
+            block = philox((const uint32_t[4]){draw / 4, stream[0], stream[1], stream[2]}, key);
+        uint32_t other = (uint32_t)((uint64_t)block.word[draw % 4] * (place + 1) >> 32);
+        if (where == place)
+            where = other;
+        else if (where == other)
+            return place;
+    }
+    return where;
+}
+
 uint64_t philox_permute(uint64_t at, uint64_t count, const uint32_t key[2]) {
     assert(at < count && count <= (uint64_t)1 << 62);
-    /* The smallest 2^bits >= count (and two bits at least): the walk takes two steps on average at
-     * most. */
-    const int bits = count > 4 ? 64 - __builtin_clzll(count - 1) : 2;
+    if (count <= FEISTEL_LEAST)
+        return philox_shuffle((uint32_t)at, (uint32_t)count, (const uint32_t[3]){0}, key);
+    /* The smallest 2^bits >= count: the walk takes two steps on average at most. */
+    const int bits = 64 - __builtin_clzll(count - 1);
     const int low_bits = bits / 2, high_bits = bits - low_bits;
     const uint64_t low_mask = ((uint64_t)1 << low_bits) - 1;
     const uint64_t high_mask = ((uint64_t)1 << high_bits) - 1;

@@ -36,44 +36,22 @@ static uint32_t prime(uint32_t at) {
     return number;
 }
 
-/* Draw number `draw` for one digit of one dimension, in 0..bound-1. Part of the frozen definition.
- */
-static uint32_t draw_below(uint32_t bound, uint32_t draw, uint32_t digit, uint32_t dimension,
-                           const uint32_t key[2]) {
-    PhiloxBlock block = philox((const uint32_t[4]){draw / 4, digit, dimension, 0}, key);
-    return (uint32_t)((uint64_t)block.word[draw % 4] * bound >> 32);
-}
-
-/* Where the Fisher-Yates shuffle of 0..base-1 takes `value`: the path of one element through the
- * exchanges, which go from the last place to the first; the exchange at `place` is with a drawn
- * place of 0..place. */
-static uint32_t permute_digit(uint32_t value, uint32_t base, uint32_t digit, uint32_t dimension,
-                              const uint32_t key[2]) {
-    uint32_t where = value;
-    for (uint32_t place = base - 1; place > 0; place--) {
-        uint32_t other = draw_below(place + 1, base - 1 - place, digit, dimension, key);
-        if (where == place)
-            where = other;
-        else if (where == other)
-            return place;
-    }
-    return where;
-}
-
 double search_halton(uint64_t seed, uint32_t dimension, uint64_t at) {
     uint32_t key[2];
     philox_key(seed, DIGIT_STREAM, PURPOSE_SEARCH, key);
     const uint32_t base = prime(dimension);
-    /* As many digits as a double holds: base^digits < 2^54. */
-    const uint64_t most = (((uint64_t)1 << 54) - 1) / base;
+    /* As many digits as a double holds exactly: base^digits <= 2^53. The quotient is then the exact
+     * one, rounded once. */
+    const uint64_t most = ((uint64_t)1 << 53) / base;
     uint64_t numerator = 0, denominator = 1;
     for (uint32_t digit = 0; denominator <= most; digit++) {
         numerator = numerator * base;
-        numerator += permute_digit((uint32_t)(at % base), base, digit, dimension, key);
+        numerator +=
+            philox_shuffle((uint32_t)(at % base), base, (const uint32_t[3]){digit, dimension}, key);
         denominator *= base;
         at /= base;
     }
-    return fmin((double)numerator / (double)denominator, 1 - 0x1p-53);
+    return (double)numerator / (double)denominator;
 }
 
 static bool is_stratified(const TuneHyper *hyper) {
