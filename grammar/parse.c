@@ -147,28 +147,55 @@ static const char *expected_text(const Parser *parser, const char *const *expect
     return text;
 }
 
-static const char *help_text(const Token *tokens, uint32_t at) {
-    int kind = tokens[at].kind;
-    bool leads = at > 0 && tokens[at - 1].kind == T_END && tokens[at].first;
-    if (leads && kind < 128 && strchr("+-*/%@^<>", kind))
+/* Does the token stand where only the start of a study's statement or a declaration may stand? */
+static bool wrong_word(Parser *parser, const Token *token, const char *const *expected,
+                       uint32_t count) {
+    bool study = is_in("'goal'", expected, count), file = is_in("'def'", expected, count);
+    if (token->kind != T_NAME || (!study && !file)) return false;
+    Diag *diag =
+        study ? diag_error(parser->diags, token->span, "a study has no statement '%s'", token->name)
+              : diag_error(parser->diags, token->span, "'%s' does not start a declaration",
+                           token->name);
+    const char *nearest = tokens_nearest_word(token->name, study);
+    if (nearest)
+        diag_help(diag, "did you mean '%s'?", nearest);
+    else
+        diag_help(
+            diag, "%s",
+            study
+                ? "goal, model, optimizer, scientific, nuisance, fixed, schedule, clip, search, steps, "
+                  "evaluate, select, seed, seeds and precision start statements"
+                : "use, data, def, layer, model, optimizer, schedule, init and study start declarations");
+    return true;
+}
+
+/* What to type, for mistakes that are made often. */
+static const char *help_text(const Parser *parser, uint32_t at, const char *const *expected,
+                             uint32_t count) {
+    const Token *token = &parser->tokens.at[at];
+    if (at == 0) return NULL;
+    const Token *before = token - 1;
+    bool leads = before->kind == T_END && token->first;
+    if (leads && token->kind < 128 && strchr("+-*/%@^<>", token->kind))
         return "to go on with a statement, end its line with the operator or put it in '(…)'";
-    if (kind == '=' && at > 0 && tokens[at - 1].kind == '=') return NULL;
-    if (kind == '=' && at > 0 && tokens[at - 1].kind == T_NAME)
-        return "arguments are written 'name: value', comparisons 'a == b'";
-    if (at > 0 && strchr("+-*/", tokens[at - 1].kind < 128 ? tokens[at - 1].kind : 'x') &&
-        kind == '=')
-        return "write 'a = a + b'";
-    return NULL;
+    if (token->kind == '(' && before->kind == T_NAME && at > 1 && is_boundary(before - 1))
+        return "a statement that gives a value is 'name = value'";
+    if (token->kind != '=') return NULL;
+    if (before->kind == '=') return "comparisons are written 'a == b'";
+    if (before->kind < 128 && strchr("+-*/%@^", before->kind)) return "write 'a = a + b'";
+    if (before->kind != T_NAME || !is_in("')'", expected, count)) return NULL;
+    return "arguments are written 'name: value', comparisons 'a == b'";
 }
 
 void syntax_error(Parser *parser, Span place, const char *const *expected, uint32_t count) {
     uint32_t at = offending(parser);
-    if (was_reported(parser, at)) return;
-    const char *found = found_text(parser, &parser->tokens.at[at]);
+    const Token *token = &parser->tokens.at[at];
+    if (was_reported(parser, at) || wrong_word(parser, token, expected, count)) return;
+    const char *found = found_text(parser, token);
     const char *wanted = expected_text(parser, expected, count);
     Diag *diag = diag_error(parser->diags, place, "unexpected %s%s%s", found,
                             wanted ? ", expected " : "", wanted ? wanted : "");
-    const char *help = help_text(parser->tokens.at, at);
+    const char *help = help_text(parser, at, expected, count);
     if (help) diag_help(diag, "%s", help);
 }
 

@@ -124,18 +124,19 @@ static void close_to_block(Shaper *shaper, const char *because) {
     while (!in_block(shaper)) close_missing(shaper, because);
 }
 
-/* Inside a bracket, at the first token of a line: can this only be the start of a statement? */
+/* At the first token of a line, inside a bracket or behind an operator: is this in truth the start
+ * of a statement, since no expression can go on so? */
 static bool starts_statement(const Shaper *shaper) {
     const Token *token = peek(shaper, 0), *next = peek(shaper, 1);
-    bool gap = ends_expression(previous(shaper));
+    int before = previous(shaper), kind = next->first ? 0 : next->kind;
+    bool study = block_around(shaper) == T_STUDY_OPEN, gap = ends_expression(before);
+    bool operand = kind == T_NAME || kind == T_NUMBER || kind == T_STRING;
     if (token->kind == T_RETURN || token->kind == T_REPEAT || token->kind == T_IF) return true;
-    if (find_word(token, DECLARATION | STATEMENT) && next->kind == T_NAME && !next->first)
-        return true;
-    if (!gap || token->kind != T_NAME) return false;
-    if (block_around(shaper) == T_STUDY_OPEN && find_word(token, STUDY) && next->kind != ':')
-        return true;
-    if (block_around(shaper) != 0 && next->kind == '=') return true;
-    return next->kind == ':' && is_name(peek(shaper, 2), "param");
+    if (token->kind != T_NAME) return false;
+    if (kind == T_NAME && find_word(token, DECLARATION | STATEMENT)) return true;
+    if (study && find_word(token, STUDY) && (operand || (gap && kind != ':'))) return true;
+    if (!study && block_around(shaper) && before != ',' && kind == '=') return true;
+    return gap && kind == ':' && is_name(peek(shaper, 2), "param");
 }
 
 /* At the start of a statement in a block: can this only be the start of a declaration? */
@@ -146,10 +147,10 @@ static bool starts_declaration(const Shaper *shaper) {
 }
 
 static void start_line(Shaper *shaper) {
-    const Token *token = peek(shaper, 0);
-    if (!in_block(shaper) && starts_statement(shaper)) close_to_block(shaper, "this line");
-    if (in_block(shaper) && ends_expression(previous(shaper)) && token->kind != T_ELSE)
-        put_end(shaper, behind(shaper), false);
+    bool starts = !at_statement_start(shaper) && starts_statement(shaper);
+    if (starts) close_to_block(shaper, "this line");
+    bool ends = ends_expression(previous(shaper)) && peek(shaper, 0)->kind != T_ELSE;
+    if (in_block(shaper) && (ends || starts)) put_end(shaper, behind(shaper), false);
     while (shaper->open.count && in_block(shaper) && at_statement_start(shaper) &&
            starts_declaration(shaper)) {
         close_missing(shaper, "this declaration");
@@ -176,6 +177,7 @@ static int brace_kind(const Shaper *shaper) {
 
 static void open_bracket(Shaper *shaper, Token token) {
     if (token.kind == '{') token.kind = brace_kind(shaper);
+    if (token.kind == T_OPEN || token.kind == T_STUDY_OPEN) close_to_block(shaper, "this '{'");
     vec_push(shaper->arena, &shaper->open, (Open){token.kind, token.span});
     put(shaper, token);
 }
@@ -308,4 +310,12 @@ Tokens tokens_shape(const Tokens *scanned, Arena *arena, Diags *diags) {
         shape(&shaper, *token);
     }
     return shaper.out;
+}
+
+const char *tokens_nearest_word(const char *name, bool study) {
+    const char *candidates[sizeof WORDS / sizeof *WORDS];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (WORDS[i].where & (study ? STUDY : DECLARATION)) candidates[count++] = WORDS[i].text;
+    return diag_nearest(name, candidates, count);
 }

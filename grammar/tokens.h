@@ -29,4 +29,7 @@ typedef Vec(Token) Tokens;
 Tokens tokens_scan(const Source *source, Arena *arena, Interner *names, Diags *diags);
 Tokens tokens_shape(const Tokens *scanned, Arena *arena, Diags *diags);
 
+/* The word nearest to `name` that starts a statement of a study, or a declaration; or NULL. */
+const char *tokens_nearest_word(const char *name, bool study);
+
 #endif
