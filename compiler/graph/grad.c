@@ -79,15 +79,18 @@ static GNode *unary_gradient(Reverse *r, GNode *node, GNode *g) {
     }
 }
 
+/* b a^(b-1); 0 where b is 0, for every a */
+static GNode *pow_slope(Reverse *r, GNode *a, GNode *b) {
+    double exponent;
+    if (graph_is_fill(b, &exponent)) /* not 0: that power is the constant 1 */
+        return binary(r, OP_MUL, b, binary(r, OP_POW, a, fill(r, exponent - 1, b)));
+    GNode *slope = binary(r, OP_MUL, b, binary(r, OP_POW, a, binary(r, OP_SUB, b, fill(r, 1, b))));
+    return choose(r, binary(r, OP_EQ, b, fill(r, 0, b)), fill(r, 0, slope), slope);
+}
+
 static void pow_gradient(Reverse *r, GNode *node, GNode *g) {
     GNode *a = node->in[0], *b = node->in[1];
-    if (wanted(r, a)) { /* b a^(b-1); 0 where b is 0, for every a */
-        GNode *slope =
-            binary(r, OP_MUL, b, binary(r, OP_POW, a, binary(r, OP_SUB, b, fill(r, 1, b))));
-        if (!graph_is_fill(b, NULL))
-            slope = choose(r, binary(r, OP_EQ, b, fill(r, 0, b)), fill(r, 0, slope), slope);
-        pass(r, a, binary(r, OP_MUL, g, slope));
-    }
+    if (wanted(r, a)) pass(r, a, binary(r, OP_MUL, g, pow_slope(r, a, b)));
     if (wanted(r, b)) { /* a^b log a, and 0 at a = 0 */
         GNode *zero = binary(r, OP_EQ, a, fill(r, 0, a));
         GNode *logarithm = unary(r, OP_LOG, choose(r, zero, fill(r, 1, a), a));
