@@ -120,7 +120,7 @@ static const char *const STARTS[] = {"name",  "string", "number", "'true'", "'fa
                                      "'not'", "'-'",    "'('",    "'['"};
 static const char *const GOES_ON[] = {"'and'", "'or'", "'=='", "'!='", "'<'",   "'<='", "'>'",
                                       "'>='",  "'+'",  "'-'",  "'*'",  "'/'",   "'%'",  "'@'",
-                                      "'^'",   "'('",  "'['",  "'.'",  "'then'"};
+                                      "'^'",   "'('",  "'['",  "'.'",  "'then'", "'step'"};
 
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof *(array))
 
