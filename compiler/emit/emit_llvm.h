@@ -1,5 +1,5 @@
 /* kernels -> LLVM IR -> object code, through LLVM's C API. The only files that include LLVM headers are
- * emit_llvm*.c and llvm_object.c.
+ * emit_llvm.c, emit_nest.h with the files that share it, and llvm_*.
  *
  * A kernel becomes `void tune_k_HASH(ptr b0, ptr b1, …)`, its buffers in order of kernel->buffers, all noalias.
  * A step program becomes `void NAME(const TuneContext *)`: the calls, with base pointers plus offsets. */
@@ -8,6 +8,19 @@
 
 #include "compiler/kernel/kernel.h"
 #include "compiler/kernel/schedule.h"
+
+/* Bytes from the start of TuneTrialHeader and TuneContext (runtime/program.h) to their fields; descriptor.c
+ * asserts that they agree. */
+enum { HEADER_STEP = 0, HEADER_KEY = 8, HEADER_FIRST_EXAMPLE = 16 };
+enum {
+    CONTEXT_TRIAL = 0,
+    CONTEXT_SCRATCH = 8,
+    CONTEXT_FIELDS = 16,
+    CONTEXT_INDEX = 24,
+    CONTEXT_EXAMPLES = 32,
+    CONTEXT_TOTALS = 40,
+    CONTEXT_METRICS = 48
+};
 
 typedef struct {
     const char *triple;   /* NULL: the host */
