@@ -56,6 +56,7 @@ struct GNode {
     /* attributes; unused ones are zero */
     double number;          /* CONST */
     uint32_t index;         /* PARAM, STATE, HYPER, FIELD, TOTAL, SHR */
+    int64_t offset;         /* PARAM: first element in the flat vector */
     uint32_t site, word;    /* RANDOM: unique per place in the program; word 0..3 */
     uint32_t axes;          /* SUM, REDUCE_MAX: bit i = axis i */
     uint8_t perm[MAX_RANK]; /* PERMUTE */

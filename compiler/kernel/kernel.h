@@ -18,6 +18,8 @@
  * each loops over its own `inner` axes. A stage may reduce (results valid from the next stage on, within
  * the same outer iteration), store, or contract. An expression is evaluated wherever its axes
  * are known; the printer hoists it out of the loops that it does not depend on.
+ * Within one iteration every value is computed before any is stored: the optimizer's update reads and
+ * writes the same elements of the trial's block.
  * A contraction sums over k in ascending order, one accumulator per element: every tile choice gives the same
  * bits. Stages directly after it whose inner axes are {m, n} are its epilogue: they read its result
  * in registers. A reduction along the vector axis sums lanes apart and then folds them in a
@@ -33,6 +35,9 @@
 #include "grammar/vec.h"
 
 enum { MAX_AXES = 10 };
+
+/* Byte offsets of TuneTrialHeader's fields (runtime/program.h); emit/descriptor.c asserts that they agree. */
+enum { HEADER_LOSS = 24, HEADER_GRAD_NORM = 32, HEADER_BYTES = 40 };
 
 /* ---- buffers ---- */
 

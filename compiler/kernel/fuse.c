@@ -1,0 +1,173 @@
+/* graph -> kernels: the driver. Each attempt assigns roles, groups and memory and builds a kernel per group;
+ * an attempt that meets a value which has to be in memory after all marks it, and the next one knows. */
+#include "compiler/kernel/fuse.h"
+
+#include <assert.h>
+
+/* ---- order of the kernels ---- */
+
+static bool overlaps(const Buffer *a, const Buffer *b) {
+    if (a == b) return true;
+    if (a->space != SPACE_TRIAL || b->space != SPACE_TRIAL) return false;
+    int64_t a_end = a->offset + a->count * elem_bytes(a->elem);
+    int64_t b_end = b->offset + b->count * elem_bytes(b->elem);
+    return a->offset < b_end && b->offset < a_end;
+}
+
+static bool writes(const Kernel *kernel, const Buffer *buffer) {
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        const Stage *stage = &kernel->stages.at[s];
+        for (uint32_t i = 0; i < stage->stores.count; i++)
+            if (overlaps(stage->stores.at[i].buffer, buffer)) return true;
+    }
+    return false;
+}
+
+/* Has `first` to run before `second`? Scratch is written before it is read, the trial's block after. */
+static bool precedes(const Kernel *first, const Kernel *second) {
+    for (uint32_t i = 0; i < second->exprs.count; i++) {
+        const Expr *expr = &second->exprs.at[i];
+        if (expr->kind == X_LOAD && expr->buffer->space == SPACE_SCRATCH && writes(first, expr->buffer))
+            return true;
+    }
+    for (uint32_t i = 0; i < first->exprs.count; i++) {
+        const Expr *expr = &first->exprs.at[i];
+        if (expr->kind == X_LOAD && expr->buffer->space == SPACE_TRIAL && writes(second, expr->buffer))
+            return true;
+    }
+    return false;
+}
+
+static uint32_t last_member(const Group *group) {
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < group->members.count; i++)
+        if (group->members.at[i]->id > last) last = group->members.at[i]->id;
+    return last;
+}
+
+/* Topological, earliest last member first. False when in-place outputs make a cycle. */
+static bool order_kernels(Fuser *fuser, const KernelList *kernels, Group *const *groups) {
+    uint32_t count = kernels->count;
+    bool *done = arena_alloc(fuser->arena, count + 1);
+    bool *edges = arena_alloc(fuser->arena, (size_t)count * count + 1);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < count; j++)
+            edges[i * count + j] = i != j && precedes(kernels->at[i], kernels->at[j]);
+    for (uint32_t placed = 0; placed < count; placed++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t j = 0; j < count; j++) {
+            bool ready = !done[j];
+            for (uint32_t i = 0; i < count && ready; i++) ready = done[i] || !edges[i * count + j];
+            if (!ready) continue;
+            if (best == UINT32_MAX || last_member(groups[j]) < last_member(groups[best])) best = j;
+        }
+        if (best == UINT32_MAX) return false;
+        done[best] = true;
+        vec_push(fuser->arena, &fuser->program->kernels, kernels->at[best]);
+        vec_push(fuser->arena, &fuser->order, groups[best]);
+    }
+    return true;
+}
+
+/* Arguments do not alias: a kernel that writes the flat vector must not read a parameter by its own name. */
+static bool aliases(const Kernel *kernel) {
+    for (uint32_t i = 0; i < kernel->buffers.count; i++)
+        for (uint32_t j = 0; j < kernel->buffers.count; j++)
+            if (i != j && kernel->buffers.at[i] != kernel->header && writes(kernel, kernel->buffers.at[j]) &&
+                kernel->buffers.at[i]->space == SPACE_TRIAL && overlaps(kernel->buffers.at[i], kernel->buffers.at[j]))
+                return true;
+    return false;
+}
+
+/* ---- one attempt ---- */
+
+static void trial_buffers(Fuser *fuser) {
+    const TrialLayout *layout = fuser->layout;
+    fuser->header = buffer_new(fuser, "header", E_U8, HEADER_BYTES, SPACE_TRIAL);
+    fuser->index = buffer_new(fuser, "index", E_I32, 0, SPACE_INDEX);
+    fuser->hypers = buffer_new(fuser, "hypers", E_F64, layout->hyper_count, SPACE_TRIAL);
+    fuser->hypers->offset = layout->hypers;
+    fuser->params = buffer_new(fuser, "params", layout->real, layout->param_count, SPACE_TRIAL);
+    fuser->params->offset = layout->params;
+    for (uint32_t i = 0; i < layout->state_count; i++) {
+        const char *name = arena_printf(fuser->arena, "state%u", i);
+        fuser->states[i] = buffer_new(fuser, name, layout->real, layout->param_count, SPACE_TRIAL);
+        fuser->states[i]->offset = layout->states[i];
+    }
+    for (uint32_t i = 0; i < fuser->graph->nodes.count; i++) {
+        const GNode *node = fuser->graph->nodes.at[i];
+        if (node->op == OP_FIELD && node->batched) fuser->index->count = node->type.dims[0].size;
+    }
+}
+
+static uint32_t id_limit(const Graph *graph) {
+    uint32_t limit = graph->nodes.count + graph->outputs.count + 1;
+    for (uint32_t i = 0; i < graph->nodes.count; i++)
+        if (graph->nodes.at[i]->op == OP_FLAT) limit += graph->nodes.at[i]->in_count;
+    return limit;
+}
+
+static void begin(Fuser *fuser) {
+    uint32_t limit = fuser->id_limit;
+    fuser->again = false;
+    fuser->program = arena_alloc(fuser->arena, sizeof *fuser->program);
+    fuser->program->name = fuser->graph->name;
+    fuser->program->layout = *fuser->layout;
+    fuser->program->advance = !strcmp(fuser->graph->name, "train");
+    fuser->info = arena_alloc(fuser->arena, limit * sizeof *fuser->info);
+    fuser->depends = arena_alloc(fuser->arena, limit * sizeof *fuser->depends);
+    fuser->id_count = fuser->graph->nodes.count;
+    fuser->nodes.count = fuser->groups.count = fuser->order.count = 0;
+    fuser->param_buffers.count = fuser->slots.count = 0;
+    trial_buffers(fuser);
+}
+
+static void attempt(Fuser *fuser) {
+    KernelList kernels = {0};
+    begin(fuser);
+    assign_roles(fuser);
+    assign_groups(fuser);
+    assign_memory(fuser);
+    Group **groups = arena_alloc(fuser->arena, (fuser->groups.count + 1) * sizeof *groups);
+    for (uint32_t i = 0; i < fuser->groups.count; i++) {
+        if (fuser->groups.at[i]->absorbed) continue;
+        groups[kernels.count] = fuser->groups.at[i];
+        vec_push(fuser->arena, &kernels, build_kernel(fuser, fuser->groups.at[i]));
+    }
+    if (fuser->again) return;
+    bool legal = order_kernels(fuser, &kernels, groups);
+    for (uint32_t i = 0; i < kernels.count && legal; i++) legal = !aliases(kernels.at[i]);
+    if (legal) return;
+    assert(!fuser->indirect);
+    fuser->indirect = fuser->again = true;
+}
+
+/* Only what some kernel touches stays, numbered anew. */
+static void drop_unused_buffers(Fuser *fuser) {
+    StepProgram *program = fuser->program;
+    BufferList used = {0};
+    for (uint32_t b = 0; b < program->buffers.count; b++) {
+        Buffer *buffer = program->buffers.at[b];
+        bool touched = false;
+        for (uint32_t k = 0; k < program->kernels.count && !touched; k++)
+            for (uint32_t i = 0; i < program->kernels.at[k]->buffers.count && !touched; i++)
+                touched = program->kernels.at[k]->buffers.at[i] == buffer;
+        if (!touched) continue;
+        buffer->id = used.count;
+        vec_push(fuser->arena, &used, buffer);
+    }
+    program->buffers = used;
+}
+
+StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Arena *arena) {
+    Fuser fuser = {.graph = graph, .layout = layout, .arena = arena, .fused = fused,
+                   .id_limit = id_limit(graph)};
+    fuser.words = (fuser.id_limit + 63) / 64;
+    fuser.forced = arena_alloc(arena, fuser.id_limit);
+    fuser.alone = arena_alloc(arena, fuser.id_limit);
+    do attempt(&fuser);
+    while (fuser.again);
+    name_kernels(&fuser);
+    drop_unused_buffers(&fuser);
+    return fuser.program;
+}

@@ -1,0 +1,161 @@
+/* What fuse's files share: groups of nodes that become one kernel each, and what is known of a node.
+ *
+ *     fuse_roles.c   what each node is: in memory anyway, a view, recomputed at each use, or computed once
+ *     fuse_groups.c  which nodes share a kernel
+ *     fuse_memory.c  which values other kernels need, and where they lie
+ *     fuse_expr.c    a node at an index -> expression
+ *     fuse_kernel.c  a group -> kernel
+ *     fuse_name.c    what to call it
+ *     fuse.c         the driver
+ *
+ * Where an index turns out not to be affine, the value is marked to be kept in memory and the whole pass starts
+ * again: the marks only grow, so it ends. */
+#ifndef TUNE_COMPILER_KERNEL_FUSE_H
+#define TUNE_COMPILER_KERNEL_FUSE_H
+
+#include "compiler/kernel/affine.h"
+
+/* Nodes that one kernel computes. `axes` of the group are the dims of its full shape (size 1 left out), then
+ * the summed labels of a contraction. A member has the full shape, or the shape without the `inner` axes:
+ * reductions over exactly these and what is computed from them. */
+typedef struct {
+    uint32_t id, axis_count, full_count;
+    int64_t extents[MAX_AXES];
+    uint32_t inner;  /* reduced axes, a bit set; 0: no reduction yet */
+    GNode *contract; /* or NULL */
+    GNodeList members;
+    bool absorbed; /* merged into another group */
+} Group;
+
+typedef enum {
+    ROLE_DEAD,
+    ROLE_LEAF,   /* read or made on the spot */
+    ROLE_VIEW,   /* an index map */
+    ROLE_INLINE, /* cheap and made of leaves only: recomputed at each use */
+    ROLE_FLOAT,  /* made of leaves only, but worth computing once: joins its first consumer */
+    ROLE_FLAT,   /* a buffer that its operands' kernels fill */
+    ROLE_MEMBER  /* computed in a group */
+} Role;
+
+typedef struct {
+    Buffer *buffer;
+    int64_t base;
+    bool in_place; /* the kernel may read the same elements' old values */
+} Target;
+
+typedef struct {
+    Role role;
+    Group *group;
+    uint32_t cost;     /* of computing it from leaves, where it is made of leaves only */
+    bool hard;         /* has to be in memory: operand of a contraction */
+    bool recompute;    /* other groups compute it again rather than load it */
+    Buffer *buffer;    /* where others find it, or NULL */
+    int64_t base;      /* its first element there */
+    Vec(Target) targets; /* outputs, and its place in flat vectors */
+    GNodeList users;
+    GNodeList pieces;  /* FLAT: the nodes that fill it */
+    uint64_t *wanted;  /* groups that evaluate it, a bit set */
+    /* inside its kernel: */
+    uint32_t level;    /* number of reductions before it */
+    uint32_t stage, word;
+    Buffer *kept;      /* readable from the stage after `kept_stage` on */
+    int64_t kept_base;
+    uint32_t kept_stage;
+} Info;
+
+typedef struct {
+    const Graph *graph;
+    const TrialLayout *layout;
+    Arena *arena;
+    bool fused;
+    StepProgram *program;
+
+    /* grow from attempt to attempt, by node id */
+    bool *forced; /* keep this value (view, leaf) in memory */
+    bool *alone;  /* start a group of its own */
+    bool indirect; /* outputs are copied into the trial's block after everything else */
+    bool again;
+
+    /* of this attempt */
+    GNodeList nodes; /* live ones and copies that fuse adds, operands first */
+    Info *info;      /* by id */
+    uint32_t id_count, id_limit;
+    Vec(Group *) groups;
+    uint64_t **depends; /* by group id: bit set of the groups that it depends on, all the way down */
+    uint32_t words;     /* per bit set */
+    Buffer *params, *states[16], *hypers;
+    Vec(Group *) order;       /* of each kernel of the program */
+    BufferList param_buffers; /* by parameter index */
+    BufferList slots;         /* FIELD, EXAMPLE, TOTAL, METRIC */
+    Buffer *header, *index;
+} Fuser;
+
+static inline bool bit_has(const uint64_t *set, uint32_t bit) { return set[bit / 64] >> (bit % 64) & 1; }
+static inline void bit_set(uint64_t *set, uint32_t bit) { set[bit / 64] |= (uint64_t)1 << (bit % 64); }
+
+static inline Info *info_of(const Fuser *fuser, const GNode *node) { return &fuser->info[node->id]; }
+
+/* ---- fuse_roles.c ---- */
+
+bool node_is_view(const Fuser *fuser, const GNode *node);    /* a sum over axes of size 1 too */
+bool node_is_compute(const Fuser *fuser, const GNode *node); /* has to be in a group or inlined */
+bool node_is_reduction(const Fuser *fuser, const GNode *node);
+const GNode *view_base(const Fuser *fuser, const GNode *node); /* the node below all views */
+uint32_t op_cost(Op op);
+/* Liveness, users, targets of outputs and flat vectors, roles. */
+void assign_roles(Fuser *fuser);
+
+/* ---- fuse_groups.c ---- */
+
+int64_t group_count(const Group *group, bool full); /* elements of the full, or of the kept shape */
+bool group_is_full(const Group *group, const GNode *node);
+Index group_index(const Group *group, bool full);
+Affine group_local(const Group *group); /* position among the reduced axes, for SPACE_LOCAL */
+/* Every compute node into a group. needs: roles. */
+void assign_groups(Fuser *fuser);
+
+/* ---- fuse_memory.c ---- */
+
+/* needs: groups. Sets recompute, buffer, base. */
+void assign_memory(Fuser *fuser);
+Buffer *buffer_new(Fuser *fuser, const char *name, Elem elem, int64_t count, Space space);
+Buffer *slot_buffer(Fuser *fuser, Space space, uint32_t slot, Elem elem, int64_t count,
+                    const char *name);
+Buffer *param_buffer(Fuser *fuser, const GNode *node);
+
+/* ---- fuse_expr.c ---- */
+
+typedef struct ExprMemo ExprMemo;
+typedef struct {
+    Fuser *fuser;
+    Group *group;
+    Kernel *kernel;
+    const GNode *root; /* member being computed */
+    uint32_t stage;
+    uint32_t extra_outer; /* axes added for a gather of a batch of one */
+    Vec(ExprMemo) memo;
+} Builder;
+struct ExprMemo {
+    const GNode *node;
+    Affine at;
+    int guard, result;
+    uint32_t stage;
+};
+
+bool view_index(const Group *group, const GNode *view, const Index *at, Index *operand);
+/* The value as other nodes see it: loaded, a result, or computed here. -1 after a failure; then
+ * fuser->again is set and the reason marked. */
+int build_value(Builder *builder, const GNode *node, const Index *at, int guard);
+/* The node's own operation at `at`. */
+int build_op(Builder *builder, const GNode *node, const Index *at, int guard);
+int build_cast(Builder *builder, int value, Elem elem, Span span);
+
+/* ---- fuse_kernel.c ---- */
+
+Kernel *build_kernel(Fuser *fuser, Group *group);
+
+/* ---- fuse_name.c ---- */
+
+void name_kernels(Fuser *fuser);
+
+#endif

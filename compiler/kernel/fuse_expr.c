@@ -1,0 +1,306 @@
+/* Nodes at an index -> expressions. Views only change the index; padding becomes a guard on the loads
+ * below it; everything else is an operation, a load, or a result of an earlier stage. */
+#include "compiler/kernel/fuse.h"
+
+#include <assert.h>
+
+enum { FAILED = -1, NONE = -1 };
+
+/* ---- expressions, each made once per kernel ---- */
+
+static bool expr_equal(const Expr *a, const Expr *b) {
+    return a->kind == b->kind && a->op == b->op && a->elem == b->elem && a->in[0] == b->in[0] &&
+           a->in[1] == b->in[1] && a->in[2] == b->in[2] &&
+           !memcmp(&a->number, &b->number, sizeof a->number) && a->buffer == b->buffer &&
+           affine_equal(&a->at, &b->at) && a->gather == b->gather && a->guard == b->guard &&
+           a->index == b->index && a->word == b->word && a->site == b->site && a->row == b->row;
+}
+
+static Expr blank(ExprKind kind, Elem elem, Span span) {
+    return (Expr){.kind = kind, .elem = elem, .in = {NONE, NONE, NONE}, .gather = NONE, .guard = NONE,
+                  .span = span};
+}
+
+static int add_expr(Builder *builder, const Expr *expr) {
+    Kernel *kernel = builder->kernel;
+    for (uint32_t i = 0; i < kernel->exprs.count; i++)
+        if (expr_equal(&kernel->exprs.at[i], expr)) return (int)i;
+    vec_push(builder->fuser->arena, &kernel->exprs, *expr);
+    return (int)kernel->exprs.count - 1;
+}
+
+static int add_const(Builder *builder, double number, Elem elem, Span span) {
+    Expr expr = blank(X_CONST, elem, span);
+    expr.number = number;
+    return add_expr(builder, &expr);
+}
+
+static int add_op(Builder *builder, Op op, Elem elem, const int *in, uint32_t count, uint32_t index,
+                  Span span) {
+    Expr expr = blank(X_OP, elem, span);
+    expr.op = op;
+    expr.index = index;
+    for (uint32_t i = 0; i < count; i++) {
+        if (in[i] == FAILED) return FAILED;
+        expr.in[i] = in[i];
+    }
+    return add_expr(builder, &expr);
+}
+
+int build_cast(Builder *builder, int value, Elem elem, Span span) {
+    if (value == FAILED || builder->kernel->exprs.at[value].elem == elem) return value;
+    return add_op(builder, OP_CAST, elem, &value, 1, 0, span);
+}
+
+static int add_load(Builder *builder, Buffer *buffer, Affine at, int guard, Span span) {
+    Expr expr = blank(X_LOAD, buffer->elem, span);
+    expr.buffer = buffer;
+    expr.at = at;
+    expr.guard = guard;
+    return add_expr(builder, &expr);
+}
+
+/* ---- views ---- */
+
+static bool to_dims(const Group *group, const Index *at, const Type *type, Index *result) {
+    int64_t dims[MAX_RANK];
+    for (uint32_t i = 0; i < type->rank; i++) dims[i] = type->dims[i].size;
+    return index_refactor(at, type->rank, dims, group->extents, group->axis_count, result);
+}
+
+bool view_index(const Group *group, const GNode *view, const Index *at, Index *operand) {
+    if (view->op == OP_RESHAPE || op_info[view->op].class == CLASS_REDUCE) {
+        *operand = *at;
+        return true;
+    }
+    Index own;
+    if (!to_dims(group, at, &view->type, &own)) return false;
+    const Type *below = &view->in[0]->type;
+    *operand = (Index){.rank = below->rank};
+    for (uint32_t i = 0; i < below->rank; i++) operand->dims[i] = below->dims[i].size;
+    for (uint32_t i = 0; i < own.rank; i++) {
+        switch (view->op) {
+        case OP_PERMUTE: operand->at[view->perm[i]] = own.at[i]; break;
+        case OP_BROADCAST:
+            operand->at[i] = below->dims[i].size == 1 ? affine_constant(0) : own.at[i];
+            break;
+        case OP_SLICE: operand->at[i] = affine_add(own.at[i], affine_constant(view->start[i])); break;
+        case OP_PAD: operand->at[i] = affine_add(own.at[i], affine_constant(-view->start[i])); break;
+        default: assert(!"a view"); return false;
+        }
+    }
+    return true;
+}
+
+static int fail_index(Builder *builder, const GNode *node) {
+    builder->fuser->forced[node->id] = true;
+    builder->fuser->again = true;
+    return FAILED;
+}
+
+static int axis_value(Builder *builder, Affine at, Span span) {
+    Expr expr = blank(X_AXIS, E_I32, span);
+    expr.at = at;
+    return add_expr(builder, &expr);
+}
+
+/* bool: the index lies inside its dims, and `guard` holds. */
+static int inside(Builder *builder, const Index *at, int guard, Span span) {
+    const Group *group = builder->group;
+    for (uint32_t i = 0; i < at->rank; i++) {
+        int64_t low, high;
+        affine_range(&at->at[i], group->extents, group->axis_count, &low, &high);
+        int position = axis_value(builder, at->at[i], span);
+        int tests[2] = {NONE, NONE};
+        if (low < 0)
+            tests[0] = add_op(builder, OP_LE, E_BOOL,
+                              (int[]){add_const(builder, 0, E_I32, span), position}, 2, 0, span);
+        if (high >= at->dims[i])
+            tests[1] = add_op(
+                builder, OP_LT, E_BOOL,
+                (int[]){position, add_const(builder, (double)at->dims[i], E_I32, span)}, 2, 0, span);
+        for (uint32_t t = 0; t < 2; t++) {
+            if (tests[t] == NONE) continue;
+            guard = guard == NONE ? tests[t]
+                                  : add_op(builder, OP_AND, E_BOOL, (int[]){guard, tests[t]}, 2, 0, span);
+        }
+    }
+    return guard;
+}
+
+static int build_pad(Builder *builder, const GNode *node, const Index *below, int guard) {
+    int inner_guard = inside(builder, below, guard, node->span);
+    int value = build_value(builder, node->in[0], below, inner_guard);
+    if (value == FAILED || inner_guard == guard) return value;
+    const Expr *expr = &builder->kernel->exprs.at[value];
+    if (expr->kind == X_LOAD && expr->guard == inner_guard) return value;
+    Elem elem = node->type.elem;
+    int zero = add_const(builder, 0, elem, node->span);
+    return add_op(builder, OP_SELECT, elem, (int[]){inner_guard, value, zero}, 3, 0, node->span);
+}
+
+static int build_view(Builder *builder, const GNode *node, const Index *at, int guard) {
+    Index below;
+    if (!view_index(builder->group, node, at, &below)) {
+        assert(!builder->fuser->forced[node->id]); /* is computed at its own index only */
+        return fail_index(builder, node);
+    }
+    if (node->op == OP_PAD) return build_pad(builder, node, &below, guard);
+    return build_value(builder, node->in[0], &below, guard);
+}
+
+/* ---- leaves ---- */
+
+/* The batch axis of a batch of one has no loop; a gather needs one to replace. */
+static int extra_axis(Builder *builder) {
+    Group *group = builder->group;
+    assert(group->axis_count < MAX_AXES);
+    builder->extra_outer |= 1u << group->axis_count;
+    group->extents[group->axis_count] = 1;
+    return (int)group->axis_count++;
+}
+
+static int single_axis(const Affine *at) {
+    int axis = NONE;
+    for (uint32_t i = 0; i < MAX_AXES; i++) {
+        if (!at->coeff[i]) continue;
+        if (axis != NONE || at->coeff[i] != 1) return NONE;
+        axis = (int)i;
+    }
+    return at->offset ? NONE : axis;
+}
+
+static bool is_gathered(const Fuser *fuser) { return strcmp(fuser->graph->name, "generate") != 0; }
+
+static int build_field(Builder *builder, const GNode *node, const Index *at, int guard) {
+    Fuser *fuser = builder->fuser;
+    Affine linear = index_linear(at);
+    const Type *type = &node->type;
+    Buffer *buffer = slot_buffer(fuser, SPACE_FIELD, node->index, type->elem, type_count(type),
+                                 node->name);
+    if (!node->batched || !is_gathered(fuser))
+        return add_load(builder, buffer, linear, guard, node->span);
+    Index own;
+    if (!to_dims(builder->group, at, type, &own)) return fail_index(builder, node);
+    int axis = single_axis(&own.at[0]);
+    for (uint32_t i = 1; i < own.rank && axis != NONE; i++)
+        if (own.at[i].coeff[axis]) return fail_index(builder, node);
+    if (axis == NONE && !(affine_is_constant(&own.at[0]) && own.at[0].offset == 0))
+        return fail_index(builder, node);
+    if (axis == NONE) {
+        axis = extra_axis(builder);
+        linear.coeff[axis] = type_count(type) / type->dims[0].size;
+    }
+    Expr expr = blank(X_LOAD, type->elem, node->span);
+    expr.buffer = buffer;
+    expr.at = linear;
+    expr.gather = axis;
+    expr.guard = guard;
+    builder->kernel->index = fuser->index;
+    return add_expr(builder, &expr);
+}
+
+static int build_random(Builder *builder, const GNode *node, Affine linear) {
+    Expr expr = blank(X_RANDOM, E_U32, node->span);
+    expr.at = linear;
+    expr.site = node->site;
+    expr.word = node->word;
+    if (node->batched && !is_gathered(builder->fuser))
+        expr.row = type_count(&node->type) / node->type.dims[0].size;
+    builder->kernel->header = builder->fuser->header;
+    return add_expr(builder, &expr);
+}
+
+static int build_leaf(Builder *builder, const GNode *node, const Index *at, int guard) {
+    Fuser *fuser = builder->fuser;
+    Affine linear = index_linear(at);
+    Elem elem = node->type.elem;
+    switch (node->op) {
+    case OP_CONST: return add_const(builder, node->number, elem, node->span);
+    case OP_PARAM: return add_load(builder, param_buffer(fuser, node), linear, guard, node->span);
+    case OP_STATE: return add_load(builder, fuser->states[node->index], linear, guard, node->span);
+    case OP_FLAT_PARAM: return add_load(builder, fuser->params, linear, guard, node->span);
+    case OP_HYPER: {
+        int load = add_load(builder, fuser->hypers, affine_constant(node->index), NONE, node->span);
+        return build_cast(builder, load, elem, node->span);
+    }
+    case OP_STEP: {
+        Expr expr = blank(X_STEP, elem, node->span);
+        builder->kernel->header = fuser->header;
+        return add_expr(builder, &expr);
+    }
+    case OP_FIELD: return build_field(builder, node, at, guard);
+    case OP_TOTAL: {
+        Buffer *total = slot_buffer(fuser, SPACE_TOTAL, node->index, E_F64, 1, NULL);
+        return build_cast(builder, add_load(builder, total, affine_constant(0), NONE, node->span), elem,
+                          node->span);
+    }
+    case OP_IOTA: return axis_value(builder, linear, node->span);
+    case OP_RANDOM: return build_random(builder, node, linear);
+    default: assert(!"a leaf"); return FAILED;
+    }
+}
+
+/* ---- nodes ---- */
+
+int build_op(Builder *builder, const GNode *node, const Index *at, int guard) {
+    OpClass class = op_info[node->op].class;
+    if (class == CLASS_LEAF) return build_leaf(builder, node, at, guard);
+    if (class == CLASS_VIEW || class == CLASS_REDUCE) return build_view(builder, node, at, guard);
+    int in[3] = {NONE, NONE, NONE};
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        in[i] = build_value(builder, node->in[i], at, guard);
+        if (in[i] == FAILED) return FAILED;
+    }
+    return add_op(builder, node->op, node->type.elem, in, node->in_count,
+                  node->op == OP_SHR ? node->index : 0, node->span);
+}
+
+static int build_own(Builder *builder, const GNode *node, const Index *at, int guard) {
+    Fuser *fuser = builder->fuser;
+    const Info *info = info_of(fuser, node);
+    Index native = group_index(builder->group, group_is_full(builder->group, node));
+    Affine expected = index_linear(&native), actual = index_linear(at);
+    if (!affine_equal(&expected, &actual)) { /* another element than the one being computed */
+        fuser->alone[builder->root->id] = fuser->again = true;
+        return FAILED;
+    }
+    bool contract = node == builder->group->contract;
+    if (contract || node_is_reduction(fuser, node)) {
+        Expr expr = blank(X_RESULT, node->type.elem, node->span);
+        expr.index = info->stage;
+        expr.word = info->word;
+        return add_expr(builder, &expr);
+    }
+    if (info->kept && builder->stage > info->kept_stage) {
+        Affine kept = info->kept->space == SPACE_LOCAL ? group_local(builder->group) : actual;
+        kept.offset += info->kept_base;
+        return add_load(builder, info->kept, kept, NONE, node->span);
+    }
+    return build_op(builder, node, at, guard);
+}
+
+static int build_fresh(Builder *builder, const GNode *node, const Index *at, int guard) {
+    const Info *info = info_of(builder->fuser, node);
+    if (info->group == builder->group) return build_own(builder, node, at, guard);
+    if (info->buffer && !info->recompute)
+        return add_load(builder, info->buffer,
+                        affine_add(index_linear(at), affine_constant(info->base)), guard, node->span);
+    assert(!info->group || info->recompute);
+    return build_op(builder, node, at, guard);
+}
+
+int build_value(Builder *builder, const GNode *node, const Index *at, int guard) {
+    Affine linear = index_linear(at);
+    for (uint32_t i = builder->memo.count; i-- > 0;) {
+        const ExprMemo *memo = &builder->memo.at[i];
+        if (memo->node == node && memo->guard == guard && memo->stage == builder->stage &&
+            affine_equal(&memo->at, &linear))
+            return memo->result;
+    }
+    int result = build_fresh(builder, node, at, guard);
+    if (result != FAILED)
+        vec_push(builder->fuser->arena, &builder->memo,
+                 (ExprMemo){node, linear, guard, result, builder->stage});
+    return result;
+}

@@ -1,0 +1,218 @@
+/* What each node is to fusion: liveness, who uses it, where it has to end up, and its role. */
+#include "compiler/kernel/fuse.h"
+
+#include <assert.h>
+
+enum { INLINE_COST = 4, RANDOM_COST = 16 };
+
+static bool reduces_nothing(const GNode *node) {
+    for (uint32_t i = 0; i < node->in[0]->type.rank; i++)
+        if (node->axes >> i & 1 && node->in[0]->type.dims[i].size != 1) return false;
+    return true;
+}
+
+bool node_is_view(const Fuser *fuser, const GNode *node) {
+    if (fuser->forced[node->id]) return false;
+    OpClass class = op_info[node->op].class;
+    return class == CLASS_VIEW || (class == CLASS_REDUCE && reduces_nothing(node));
+}
+
+bool node_is_reduction(const Fuser *fuser, const GNode *node) {
+    (void)fuser;
+    return op_info[node->op].class == CLASS_REDUCE && !reduces_nothing(node);
+}
+
+bool node_is_compute(const Fuser *fuser, const GNode *node) {
+    if (fuser->forced[node->id]) return true;
+    OpClass class = op_info[node->op].class;
+    return class != CLASS_LEAF && class != CLASS_FLAT && !node_is_view(fuser, node);
+}
+
+const GNode *view_base(const Fuser *fuser, const GNode *node) {
+    while (node_is_view(fuser, node)) node = node->in[0];
+    return node;
+}
+
+/* Of one element, in additions; what a vector unit has no instruction for is dear. */
+uint32_t op_cost(Op op) {
+    switch (op) {
+    case OP_EXP: case OP_LOG: case OP_SIN: case OP_COS: case OP_TANH: case OP_ERF: case OP_POW:
+        return 16;
+    case OP_DIV: case OP_SQRT: case OP_MOD: return 3;
+    case OP_RANDOM: return RANDOM_COST;
+    case OP_FIELD: return 1;
+    default: return op_info[op].class == CLASS_LEAF ? 0 : 1;
+    }
+}
+
+static void mark_live(Fuser *fuser, GNode *node) {
+    Info *info = info_of(fuser, node);
+    if (info->role != ROLE_DEAD) return;
+    info->role = ROLE_MEMBER;
+    for (uint32_t i = 0; i < node->in_count; i++) mark_live(fuser, node->in[i]);
+}
+
+/* A copy of a value: an identity reshape that is kept in memory. */
+static GNode *add_copy(Fuser *fuser, GNode *value) {
+    assert(fuser->id_count < fuser->id_limit);
+    GNode *copy = arena_alloc(fuser->arena, sizeof *copy);
+    *copy = (GNode){.op = OP_RESHAPE, .id = fuser->id_count++, .type = value->type,
+                    .per_trial = value->per_trial, .batched = value->batched, .in_count = 1,
+                    .name = value->name, .span = value->span};
+    copy->in = arena_alloc(fuser->arena, sizeof *copy->in);
+    copy->in[0] = value;
+    fuser->forced[copy->id] = fuser->alone[copy->id] = true;
+    vec_push(fuser->arena, &fuser->nodes, copy);
+    vec_push(fuser->arena, &info_of(fuser, value)->users, copy);
+    return copy;
+}
+
+/* The node whose kernel can store `value` as it is: below reshapes, which do not move elements. */
+static GNode *storable(Fuser *fuser, GNode *value) {
+    GNode *node = value;
+    while (node_is_view(fuser, node) &&
+           (node->op == OP_RESHAPE || op_info[node->op].class == CLASS_REDUCE))
+        node = node->in[0];
+    return node_is_compute(fuser, node) ? node : NULL;
+}
+
+static GNode *add_target(Fuser *fuser, GNode *value, Target target) {
+    GNode *node = storable(fuser, value);
+    if (!node || (fuser->indirect && target.in_place)) {
+        /* a leaf of the trial's block has to be saved before it is overwritten */
+        if (fuser->indirect && target.in_place && op_info[value->op].class == CLASS_LEAF)
+            fuser->forced[value->id] = true;
+        node = add_copy(fuser, value);
+    }
+    vec_push(fuser->arena, &info_of(fuser, node)->targets, target);
+    return node;
+}
+
+static bool reads_params(const Fuser *fuser) {
+    for (uint32_t i = 0; i < fuser->nodes.count; i++)
+        if (fuser->nodes.at[i]->op == OP_PARAM || fuser->nodes.at[i]->op == OP_FLAT_PARAM) return true;
+    return false;
+}
+
+static Target output_target(Fuser *fuser, const Output *output) {
+    const GNode *value = output->value;
+    Elem real = fuser->graph->real;
+    int64_t count = type_count(&value->type);
+    Buffer *buffer = NULL;
+    switch (output->kind) {
+    case OUT_LOSS:
+        buffer = buffer_new(fuser, "loss", E_F64, 1, SPACE_TRIAL);
+        buffer->offset = HEADER_LOSS;
+        return (Target){buffer, 0, false};
+    case OUT_GRAD_NORM:
+        buffer = buffer_new(fuser, "grad_norm", E_F64, 1, SPACE_TRIAL);
+        buffer->offset = HEADER_GRAD_NORM;
+        return (Target){buffer, 0, false};
+    case OUT_PARAM: return (Target){fuser->params, 0, true};
+    case OUT_STATE: return (Target){fuser->states[output->index], 0, true};
+    case OUT_EXAMPLE: buffer = slot_buffer(fuser, SPACE_EXAMPLE, output->index, real, count, NULL); break;
+    case OUT_METRIC: buffer = slot_buffer(fuser, SPACE_METRIC, output->index, E_F64, 1, NULL); break;
+    case OUT_FIELD:
+        buffer = slot_buffer(fuser, SPACE_FIELD, output->index, value->type.elem, count, value->name);
+        break;
+    }
+    return (Target){buffer, 0, false};
+}
+
+static void place_flat(Fuser *fuser, GNode *flat) {
+    Info *info = info_of(fuser, flat);
+    if (!info->buffer)
+        info->buffer = buffer_new(fuser, flat->name ? flat->name : "flat", flat->type.elem,
+                                  type_count(&flat->type), SPACE_SCRATCH);
+    int64_t base = 0;
+    for (uint32_t i = 0; i < flat->in_count; i++) {
+        GNode *piece = add_target(fuser, flat->in[i], (Target){info->buffer, base, false});
+        vec_push(fuser->arena, &info->pieces, piece);
+        base += type_count(&flat->in[i]->type);
+    }
+}
+
+/* A flat vector that is nothing but the new parameters is written where they live (init). */
+static bool aliases_params(const Fuser *fuser, const Output *output, bool params_read) {
+    const Info *info = &fuser->info[output->value->id];
+    return output->kind == OUT_PARAM && output->value->op == OP_FLAT && !params_read &&
+           !info->users.count && !info->buffer;
+}
+
+static void place_outputs(Fuser *fuser) {
+    bool params_read = reads_params(fuser);
+    const OutputList *outputs = &fuser->graph->outputs;
+    for (uint32_t i = 0; i < outputs->count; i++) {
+        const Output *output = &outputs->at[i];
+        if (aliases_params(fuser, output, params_read))
+            info_of(fuser, output->value)->buffer = fuser->params;
+        else
+            add_target(fuser, output->value, output_target(fuser, output));
+    }
+    uint32_t count = fuser->nodes.count; /* the copies come after it and are no flats */
+    for (uint32_t i = 0; i < count; i++)
+        if (fuser->nodes.at[i]->op == OP_FLAT) place_flat(fuser, fuser->nodes.at[i]);
+}
+
+/* Operands of contractions are read in memory, without a gather and without a guard. */
+static bool readable_in_place(const Fuser *fuser, const GNode *base) {
+    if (fuser->forced[base->id]) return true;
+    return base->op == OP_PARAM || base->op == OP_STATE || base->op == OP_FLAT_PARAM ||
+           op_info[base->op].class != CLASS_LEAF;
+}
+
+static void mark_operand(Fuser *fuser, GNode *operand) {
+    for (GNode *node = operand; node_is_view(fuser, node); node = node->in[0])
+        if (node->op == OP_PAD) fuser->forced[operand->id] = true;
+    const GNode *base = view_base(fuser, operand);
+    if (!readable_in_place(fuser, base)) fuser->forced[base->id] = true;
+    info_of(fuser, base)->hard = true;
+}
+
+static bool is_free(Role role) { return role == ROLE_LEAF || role == ROLE_INLINE || role == ROLE_FLOAT; }
+
+static Role role_of(Fuser *fuser, const GNode *node) {
+    Info *info = info_of(fuser, node);
+    if (node->op == OP_FLAT) return ROLE_FLAT;
+    if (node_is_view(fuser, node)) {
+        info->cost = info_of(fuser, node->in[0])->cost;
+        return ROLE_VIEW;
+    }
+    info->cost = op_cost(node->op);
+    if (op_info[node->op].class == CLASS_LEAF && !fuser->forced[node->id]) return ROLE_LEAF;
+    bool compound = node_is_reduction(fuser, node) || node->op == OP_CONTRACT;
+    bool all_free = true, random = node->op == OP_RANDOM;
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        const GNode *base = view_base(fuser, node->in[i]);
+        all_free &= is_free(info_of(fuser, base)->role);
+        info->cost += info_of(fuser, base)->cost;
+        random |= info_of(fuser, base)->cost >= RANDOM_COST;
+    }
+    if (compound || !all_free || !fuser->fused) return ROLE_MEMBER;
+    bool kept = info->hard || info->targets.count || fuser->forced[node->id];
+    bool cheap = info->cost <= INLINE_COST || (type_count(&node->type) == 1 && !random);
+    return cheap && !kept ? ROLE_INLINE : ROLE_FLOAT;
+}
+
+void assign_roles(Fuser *fuser) {
+    const Graph *graph = fuser->graph;
+    for (uint32_t i = 0; i < graph->outputs.count; i++) mark_live(fuser, graph->outputs.at[i].value);
+    for (uint32_t i = 0; i < graph->nodes.count; i++) {
+        GNode *node = graph->nodes.at[i];
+        if (info_of(fuser, node)->role == ROLE_DEAD) continue;
+        vec_push(fuser->arena, &fuser->nodes, node);
+        for (uint32_t j = 0; j < node->in_count; j++)
+            vec_push(fuser->arena, &info_of(fuser, node->in[j])->users, node);
+    }
+    place_outputs(fuser);
+    for (uint32_t i = 0; i < fuser->nodes.count; i++) {
+        GNode *node = fuser->nodes.at[i];
+        if (node->op != OP_CONTRACT) continue;
+        mark_operand(fuser, node->in[0]);
+        mark_operand(fuser, node->in[1]);
+    }
+    for (uint32_t i = 0; i < fuser->nodes.count; i++) {
+        GNode *node = fuser->nodes.at[i];
+        info_of(fuser, node)->role = role_of(fuser, node);
+    }
+}
