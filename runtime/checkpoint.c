@@ -93,8 +93,9 @@ static Tensor *block_tensors(const TuneStudy *info, const TuneVariant *variant, 
             const TuneParam *param = &variant->params[p];
             uint32_t at = part * variant->param_count + p;
             uint64_t offset = part ? variant->state_offsets[part - 1] : variant->params_offset;
-            names[at] = part ? file_text("optimizer.%s.%s", variant->state_names[part - 1], param->name)
-                             : file_text("%s", param->name);
+            names[at] =
+                part ? file_text("optimizer.%s.%s", variant->state_names[part - 1], param->name)
+                     : file_text("%s", param->name);
             tensors[at] = (Tensor){.name = names[at],
                                    .dtype = real == 8 ? "F64" : "F32",
                                    .rank = param->rank,
@@ -120,7 +121,8 @@ static void names_free(char **names, uint32_t count) {
 enum { FIXED_NOTES = 16 };
 
 /* Everything that makes a trial, as text; numbers with 17 digits come back as the same bits. */
-static uint32_t make_notes(const Study *study, const Trial *trial, double value, TensorNote *notes) {
+static uint32_t make_notes(const Study *study, const Trial *trial, double value,
+                           TensorNote *notes) {
     const TuneStudy *info = study->info;
     const TuneTrialHeader *header = trial_header(trial);
     const char *split = study_split_name(info->select_split);
@@ -253,8 +255,10 @@ static bool copy_tensors(const Study *study, const TensorFile *file, Trial *tria
     for (uint32_t i = 0; good && i < count; i++) {
         const Tensor *stored = safetensors_find(file, tensors[i].name);
         good = stored && same_shape(stored, &tensors[i]);
-        if (good) memcpy((char *)tensors[i].data, stored->data, stored->bytes);
-        else fail_set(fail, "tensor '%s' is missing or has another shape", tensors[i].name);
+        if (good)
+            memcpy((char *)tensors[i].data, stored->data, stored->bytes);
+        else
+            fail_set(fail, "tensor '%s' is missing or has another shape", tensors[i].name);
     }
     names_free(names, count);
     free(tensors);
@@ -266,13 +270,12 @@ static bool read_trial(const Study *study, const TensorFile *file, Trial *trial,
     double loss, grad_norm;
     double *values = calloc(study->info->hyper_count + 1, sizeof *values);
     if (!values) abort();
-    bool good = check_origin(study, file, fail) &&
-                note_number(file, "trial", UINT32_MAX, &number, fail) &&
-                note_number(file, "step", UINT64_MAX, &step, fail) &&
-                note_real(file, "loss", &loss, fail) &&
-                note_real(file, "grad_norm", &grad_norm, fail) &&
-                read_values(study, file, values, fail) &&
-                trial_new(study, (uint32_t)number, values, trial, fail);
+    bool good =
+        check_origin(study, file, fail) && note_number(file, "trial", UINT32_MAX, &number, fail) &&
+        note_number(file, "step", UINT64_MAX, &step, fail) &&
+        note_real(file, "loss", &loss, fail) && note_real(file, "grad_norm", &grad_norm, fail) &&
+        read_values(study, file, values, fail) &&
+        trial_new(study, (uint32_t)number, values, trial, fail);
     free(values);
     if (!good) return false;
     TuneTrialHeader *header = trial_header(trial);

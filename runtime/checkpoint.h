@@ -1,13 +1,14 @@
 /* Checkpoints: which are kept, and what stands in their files.
  *
- * Selection is retrospective: of all evaluations of all trials the k best are kept, at most one of each trial.
- * Order: better value of the selected metric; then lower trial; within a trial the earlier step. A trial's
- * best only ever improves, so the kept set does not depend on the order in which evaluations are offered:
- * waves, threads and crashes cannot change it.
+ * Selection is retrospective: of all evaluations of all trials the k best are kept, at most one of
+ * each trial. Order: better value of the selected metric; then lower trial; within a trial the
+ * earlier step. A trial's best only ever improves, so the kept set does not depend on the order in
+ * which evaluations are offered: waves, threads and crashes cannot change it.
  *
  *     DIR/checkpoints/trial-0007-step-001500.safetensors
  *         parameters by name, states as "optimizer.v.dense1.weight";
- *         __metadata__: program, study, trial, step, key, hyperparameters, the metric's value, fingerprints
+ *         __metadata__: program, study, trial, step, key, hyperparameters, the metric's value,
+ * fingerprints
  *
  * The files alone determine the ranking again: value, trial and step stand in their metadata. */
 #ifndef TUNE_RUNTIME_CHECKPOINT_H
@@ -44,10 +45,11 @@ bool checkpoint_is_name(const char *name);
 bool ranking_has_name(const Ranking *ranking, const char *name);
 
 /* The trial as it stands, durable under `path` when this returns true. */
-bool checkpoint_write(const Study *study, const Trial *trial, double value, const char *path, Fail *fail);
+bool checkpoint_write(const Study *study, const Trial *trial, double value, const char *path,
+                      Fail *fail);
 
-/* Makes *trial from a file, after checking that it belongs to this program and study and is complete. Its
- * values and step are those of the file. The caller frees it with trial_free. */
+/* Makes *trial from a file, after checking that it belongs to this program and study and is
+ * complete. Its values and step are those of the file. The caller frees it with trial_free. */
 bool checkpoint_read(const Study *study, const char *path, Trial *trial, Fail *fail);
 
 #endif

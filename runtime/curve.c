@@ -1,4 +1,5 @@
-/* Two series of floats that grow by one per training step, in memory that is there before step 0. */
+/* Two series of floats that grow by one per training step, in memory that is there before step 0.
+ */
 #include "runtime/curve.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* Training loss and gradient norm of every step since the last evaluation: two float32 series, which the
- * store keeps as one row of two blobs per interval. */
+/* Training loss and gradient norm of every step since the last evaluation: two float32 series,
+ * which the store keeps as one row of two blobs per interval. */
 #ifndef TUNE_RUNTIME_CURVE_H
 #define TUNE_RUNTIME_CURVE_H
 
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef struct {
-    uint64_t first;    /* step of entry 0, from 0 */
+    uint64_t first; /* step of entry 0, from 0 */
     uint64_t count, capacity;
     float *loss, *grad_norm;
 } Curve;

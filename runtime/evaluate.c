@@ -1,7 +1,9 @@
-/* Evaluation: per-example results of batches, summed over exactly the examples, then the finish entry.
+/* Evaluation: per-example results of batches, summed over exactly the examples, then the finish
+ * entry.
  *
- * The sum runs in double in the order of the examples whatever the batch size, and rows that pad the last batch
- * are left out: the metric is the mean over the examples, the same bits for every batch size. */
+ * The sum runs in double in the order of the examples whatever the batch size, and rows that pad
+ * the last batch are left out: the metric is the mean over the examples, the same bits for every
+ * batch size. */
 #include <math.h>
 
 #include "runtime/trial.h"
@@ -23,7 +25,8 @@ static void add_batch(const TuneStudy *info, const Scratch *scratch, uint64_t ro
         const double *wide = scratch->examples[t];
         const float *narrow = scratch->examples[t];
         for (uint64_t i = 0; i < rows; i++)
-            sum = total_add(info->totals[t], sum, info->real == TUNE_F64 ? wide[i] : (double)narrow[i]);
+            sum = total_add(info->totals[t], sum,
+                            info->real == TUNE_F64 ? wide[i] : (double)narrow[i]);
         scratch->totals[t] = sum;
     }
 }
@@ -49,7 +52,8 @@ void evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
                            .examples = scratch->examples,
                            .totals = scratch->totals,
                            .metrics = metrics};
-    for (uint32_t t = 0; t < info->total_count; t++) scratch->totals[t] = total_start(info->totals[t]);
+    for (uint32_t t = 0; t < info->total_count; t++)
+        scratch->totals[t] = total_start(info->totals[t]);
     if (trial->variant->evaluate && rows->count)
         sum_examples(info, trial->variant, scratch, rows, &context);
     for (uint32_t m = 0; m < info->metric_count; m++) metrics[m] = NAN;

@@ -1,4 +1,5 @@
-/* Threads that wait for a batch of items, take them by an atomic counter, and report when the last is done. */
+/* Threads that wait for a batch of items, take them by an atomic counter, and report when the last
+ * is done. */
 #include "runtime/pool.h"
 
 #include <errno.h>
@@ -34,7 +35,9 @@ uint32_t pool_online(void) {
     return online > 0 ? (uint32_t)online : 1;
 }
 
-uint32_t pool_threads(const Pool *pool) { return pool->threads; }
+uint32_t pool_threads(const Pool *pool) {
+    return pool->threads;
+}
 
 static void take_items(Pool *pool, uint32_t worker) {
     for (;;) {
@@ -130,7 +133,8 @@ void pool_run(Pool *pool, uint32_t items, PoolTask task, void *context, PoolTick
     pthread_cond_broadcast(&pool->begin);
     while (pool->busy) {
         struct timespec until = soon();
-        if (pthread_cond_timedwait(&pool->done, &pool->lock, &until) != ETIMEDOUT || !tick) continue;
+        if (pthread_cond_timedwait(&pool->done, &pool->lock, &until) != ETIMEDOUT || !tick)
+            continue;
         pthread_mutex_unlock(&pool->lock);
         tick(tick_context);
         pthread_mutex_lock(&pool->lock);

@@ -1,4 +1,5 @@
-/* safetensors: writes the reference writer's layout, reads with all of the reference reader's checks. */
+/* safetensors: writes the reference writer's layout, reads with all of the reference reader's
+ * checks. */
 #include "runtime/safetensors.h"
 
 #include <jansson.h>
@@ -15,9 +16,9 @@ typedef struct {
 } ElementType;
 
 static const ElementType element_types[] = {
-    {"BOOL", 1}, {"U8", 1},   {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2},
-    {"F16", 2},  {"BF16", 2}, {"I32", 4}, {"U32", 4},     {"F32", 4},     {"C64", 8}, {"F64", 8},
-    {"I64", 8},  {"U64", 8},
+    {"BOOL", 1}, {"U8", 1},  {"I8", 1},   {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2},
+    {"U16", 2},  {"F16", 2}, {"BF16", 2}, {"I32", 4},     {"U32", 4},     {"F32", 4},
+    {"C64", 8},  {"F64", 8}, {"I64", 8},  {"U64", 8},
 };
 
 static const ElementType *element_type(const char *name) {
@@ -96,7 +97,8 @@ static bool read_tensor(const char *name, json_t *entry, Tensor *tensor, uint64_
     if (dtype) type = element_type(dtype);
     if (!type) return fail_set(fail, "tensor '%s' has no dtype that is known", name);
     if (json_object_size(entry) != 3)
-        return fail_set(fail, "tensor '%s' has other keys than dtype, shape and data_offsets", name);
+        return fail_set(fail, "tensor '%s' has other keys than dtype, shape and data_offsets",
+                        name);
     uint64_t bytes = type->bytes;
     if (!read_shape(json_object_get(entry, "shape"), tensor, &bytes))
         return fail_set(fail, "tensor '%s' has no valid shape", name);
@@ -108,7 +110,8 @@ static bool read_tensor(const char *name, json_t *entry, Tensor *tensor, uint64_
     *begin = (uint64_t)json_integer_value(from);
     uint64_t end = (uint64_t)json_integer_value(to);
     if (end > data_bytes)
-        return fail_set(fail, "the data of tensor '%s' ends behind the file: it is truncated", name);
+        return fail_set(fail, "the data of tensor '%s' ends behind the file: it is truncated",
+                        name);
     if (end - *begin != bytes)
         return fail_set(fail, "tensor '%s' has %llu bytes where its shape needs %llu", name,
                         (unsigned long long)(end - *begin), (unsigned long long)bytes);
@@ -125,7 +128,8 @@ static int by_place(const void *left, const void *right) {
 }
 
 /* Sorted by place, each tensor begins where the one before it ended. */
-static bool check_packed(const TensorFile *file, const char *data, uint64_t data_bytes, Fail *fail) {
+static bool check_packed(const TensorFile *file, const char *data, uint64_t data_bytes,
+                         Fail *fail) {
     const char *at = data;
     for (uint32_t i = 0; i < file->tensor_count; i++) {
         if (file->tensors[i].data != at)
@@ -178,7 +182,8 @@ static bool read_bytes(TensorFile *file, uint64_t size, Fail *fail) {
     if (size < sizeof header_bytes) return fail_set(fail, "it has only %d bytes", (int)size);
     memcpy(&header_bytes, file->bytes, sizeof header_bytes);
     if (header_bytes > HEADER_LIMIT) return fail_set(fail, "its header is too large");
-    if (header_bytes > size - 8) return fail_set(fail, "it ends within its header: it is truncated");
+    if (header_bytes > size - 8)
+        return fail_set(fail, "it ends within its header: it is truncated");
     if (!header_bytes || file->bytes[8] != '{')
         return fail_set(fail, "its header does not begin with '{'");
     json_error_t error;

@@ -1,10 +1,13 @@
 /* The safetensors file format (huggingface/safetensors): tensors by name, and notes.
  *
- *     u64 N, little-endian | N bytes of JSON, padded with spaces to a multiple of 8 | tensors, packed, row-major
- *     {"__metadata__": {"step": "1500"}, "dense1.weight": {"dtype": "F32", "shape": [2, 128], "data_offsets": [0, 1024]}, …}
+ *     u64 N, little-endian | N bytes of JSON, padded with spaces to a multiple of 8 | tensors,
+ * packed, row-major
+ *     {"__metadata__": {"step": "1500"}, "dense1.weight": {"dtype": "F32", "shape": [2, 128],
+ * "data_offsets": [0, 1024]}, …}
  *
- * Reading is strict: every rule of the format is checked (no holes, no overlap, no trailing bytes, sizes
- * that agree with shapes, unique names); a file that is not exactly right is refused with the reason. */
+ * Reading is strict: every rule of the format is checked (no holes, no overlap, no trailing bytes,
+ * sizes that agree with shapes, unique names); a file that is not exactly right is refused with the
+ * reason. */
 #ifndef TUNE_RUNTIME_SAFETENSORS_H
 #define TUNE_RUNTIME_SAFETENSORS_H
 
@@ -36,7 +39,8 @@ typedef struct {
     void *json;  /* owns the names */
 } TensorFile;
 
-/* Atomic and durable (file_write). Tensors are written in the given order; the same arguments give the same bytes. */
+/* Atomic and durable (file_write). Tensors are written in the given order; the same arguments give
+ * the same bytes. */
 bool safetensors_write(const char *path, const Tensor *tensors, uint32_t tensor_count,
                        const TensorNote *notes, uint32_t note_count, Fail *fail);
 

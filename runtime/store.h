@@ -1,22 +1,21 @@
 /* The study's store: one directory, one SQLite file in it.
  *
- *     DIR/study.sqlite    everything that later analysis needs (schema in store_sqlite.c, drawn here)
- *     DIR/checkpoints/    the kept checkpoints (checkpoint.h)
- *     DIR/snapshot        blocks of the trials that run (snapshot.h)
- *     DIR/lock            held by the run that writes
+ *     DIR/study.sqlite    everything that later analysis needs (schema in store_sqlite.c, drawn
+ * here) DIR/checkpoints/    the kept checkpoints (checkpoint.h) DIR/snapshot        blocks of the
+ * trials that run (snapshot.h) DIR/lock            held by the run that writes
  *
- *     study       key, value                         program, fingerprints, source, settings, finished, …
- *     hyper       number, name, role                 metric      number, name
- *     trial       number, point, seed, variant, status ('running' | 'done' | 'infeasible'), infeasible_step,
- *                 started, finished (Unix time), seconds (of its own work)
- *     value       trial, hyper, value, label         hyperparameters that exist in the trial
- *     evaluation  trial, step, split ('valid', …, ''), metric, value (NULL: not a number)
- *     curve       trial, first_step, loss, grad_norm blobs of little-endian float32, one entry per step
- *     checkpoint  rank, trial, step, value, file     the best k
+ *     study       key, value                         program, fingerprints, source, settings,
+ * finished, … hyper       number, name, role                 metric      number, name trial number,
+ * point, seed, variant, status ('running' | 'done' | 'infeasible'), infeasible_step, started,
+ * finished (Unix time), seconds (of its own work) value       trial, hyper, value, label
+ * hyperparameters that exist in the trial evaluation  trial, step, split ('valid', …, ''), metric,
+ * value (NULL: not a number) curve       trial, first_step, loss, grad_norm blobs of little-endian
+ * float32, one entry per step checkpoint  rank, trial, step, value, file     the best k
  *
- * Writes go between store_begin and store_commit: once per wave and interval, so that a trial's bookkeeping costs
- * far less than a millisecond. WAL, synchronous=FULL: what is committed survives a power cut. Writing a
- * row again replaces it: a trial that is run again after a crash writes the same rows.
+ * Writes go between store_begin and store_commit: once per wave and interval, so that a trial's
+ * bookkeeping costs far less than a millisecond. WAL, synchronous=FULL: what is committed survives
+ * a power cut. Writing a row again replaces it: a trial that is run again after a crash writes the
+ * same rows.
  *
  *     Store *store = store_open(directory, STORE_WRITE, fail);
  *     store_begin(store, fail) && store_evaluation(…) && store_commit(store, fail);
@@ -34,9 +33,15 @@ bool store_exists(const char *directory);
 Store *store_open(const char *directory, StoreMode mode, Fail *fail);
 void store_close(Store *store);
 
-/* Writes what the study is, or checks that the store's is the same; with `data` its data too. */
+/* Whether it says what study it holds: a run that was killed at once leaves an empty one. */
+bool store_described(Store *store, bool *described, Fail *fail);
+/* Writes what the study is, or checks it with its data. */
 bool store_describe(Store *store, const Study *study, Fail *fail);
+/* Fails when the store is of another program or study, has other settings, or (with `data`) other
+ * data. */
 bool store_check(Store *store, const Study *study, bool data, Fail *fail);
+/* Only program and study: enough for reading. */
+bool store_check_program(Store *store, const Study *study, Fail *fail);
 
 /* begin fails when the store was removed or replaced while the study ran. */
 bool store_begin(Store *store, Fail *fail);
@@ -45,8 +50,8 @@ void store_rollback(Store *store);
 
 bool store_trial_start(Store *store, const Study *study, const Trial *trial, Fail *fail);
 bool store_trial_end(Store *store, const Trial *trial, Fail *fail);
-bool store_evaluation(Store *store, const Study *study, uint32_t trial, uint64_t step, int32_t split,
-                      const double *metrics, Fail *fail);
+bool store_evaluation(Store *store, const Study *study, uint32_t trial, uint64_t step,
+                      int32_t split, const double *metrics, Fail *fail);
 bool store_curve(Store *store, const Trial *trial, Fail *fail);
 bool store_checkpoints(Store *store, const Ranking *ranking, Fail *fail);
 bool store_finish(Store *store, Fail *fail);
@@ -66,7 +71,8 @@ typedef struct {
 } StoredTrial;
 
 /* All trials that were started, ascending; the caller frees. */
-bool store_trials(Store *store, const Study *study, StoredTrial **trials, uint32_t *count, Fail *fail);
+bool store_trials(Store *store, const Study *study, StoredTrial **trials, uint32_t *count,
+                  Fail *fail);
 
 typedef struct {
     uint64_t step;

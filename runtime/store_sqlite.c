@@ -1,4 +1,5 @@
-/* The store on SQLite: WAL, synchronous=FULL, one transaction per wave and interval, one writer by flock. */
+/* The store on SQLite: WAL, synchronous=FULL, one transaction per wave and interval, one writer by
+ * flock. */
 #include "runtime/store.h"
 
 #include <errno.h>
@@ -111,8 +112,8 @@ static bool lock_take(Store *store, Fail *fail) {
     if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) return lock_held(store, fail);
     char pid[32];
     int length = snprintf(pid, sizeof pid, "%d", (int)getpid());
-    bool written = ftruncate(store->lock, 0) == 0 &&
-                   pwrite(store->lock, pid, (size_t)length, 0) == length;
+    bool written =
+        ftruncate(store->lock, 0) == 0 && pwrite(store->lock, pid, (size_t)length, 0) == length;
     if (!written) fail_set(fail, "cannot write '%s/lock': %s", store->directory, strerror(errno));
     return written;
 }
@@ -189,7 +190,8 @@ static bool get(Store *store, const char *key, char **value, Fail *fail) {
     if (!statement) return false;
     bind_text(statement, 1, key);
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) *value = file_text("%s", (const char *)sqlite3_column_text(statement, 0));
+    if (code == SQLITE_ROW)
+        *value = file_text("%s", (const char *)sqlite3_column_text(statement, 0));
     bool good = code == SQLITE_ROW || code == SQLITE_DONE;
     if (!good) store_failed(store, "read", fail);
     sqlite3_finalize(statement);
@@ -199,7 +201,8 @@ static bool get(Store *store, const char *key, char **value, Fail *fail) {
 static bool put_hypers(Store *store, const TuneStudy *info, Fail *fail) {
     static const char *const roles[] = {"scientific", "nuisance", "fixed"};
     for (uint32_t h = 0; h < info->hyper_count; h++) {
-        sqlite3_stmt *statement = prepare(store, "INSERT OR REPLACE INTO hyper VALUES(?, ?, ?)", fail);
+        sqlite3_stmt *statement =
+            prepare(store, "INSERT OR REPLACE INTO hyper VALUES(?, ?, ?)", fail);
         if (!statement) return false;
         sqlite3_bind_int64(statement, 1, h);
         bind_text(statement, 2, info->hypers[h].name);
@@ -211,7 +214,8 @@ static bool put_hypers(Store *store, const TuneStudy *info, Fail *fail) {
 
 static bool put_metrics(Store *store, const TuneStudy *info, Fail *fail) {
     for (uint32_t m = 0; m < info->metric_count; m++) {
-        sqlite3_stmt *statement = prepare(store, "INSERT OR REPLACE INTO metric VALUES(?, ?)", fail);
+        sqlite3_stmt *statement =
+            prepare(store, "INSERT OR REPLACE INTO metric VALUES(?, ?)", fail);
         if (!statement) return false;
         sqlite3_bind_int64(statement, 1, m);
         bind_text(statement, 2, info->metrics[m]);
@@ -221,18 +225,27 @@ static bool put_metrics(Store *store, const TuneStudy *info, Fail *fail) {
 }
 
 /* The study as key and value; the caller frees the values. */
-enum { IDENTITY_DATA = 1, DESCRIPTION_COUNT = 13 };
+enum {
+    IDENTITY_PROGRAM = 1 << 0, /* bits: rows of description() that must agree */
+    IDENTITY_STUDY = 1 << 1,
+    IDENTITY_SETTINGS = 1 << 2,
+    IDENTITY_DATA = 1 << 3,
+    DESCRIPTION_COUNT = 13
+};
 
 static void description(const Study *study, const char *keys[DESCRIPTION_COUNT],
                         char *values[DESCRIPTION_COUNT]) {
     const TuneStudy *info = study->info;
     const char *split = study_split_name(info->select_split);
     const char *metric = info->metric_count ? info->metrics[info->select_metric] : "";
-    const struct { const char *key; char *value; } rows[DESCRIPTION_COUNT] = {
+    const struct {
+        const char *key;
+        char *value;
+    } rows[DESCRIPTION_COUNT] = {
         {"fingerprint", file_text("%016" PRIx64, study->program->fingerprint)},
-        {"data_fingerprint", file_text("%016" PRIx64, study->data_fingerprint)},
-        {"settings", study_settings_text(study)},
         {"study", file_text("%s", info->name)},
+        {"settings", study_settings_text(study)},
+        {"data_fingerprint", file_text("%016" PRIx64, study->data_fingerprint)},
         {"program", file_text("%s", study->program->name)},
         {"goal", file_text("%s", info->goal ? info->goal : "")},
         {"source", file_text("%s", study->program->source ? study->program->source : "")},
@@ -240,7 +253,8 @@ static void description(const Study *study, const char *keys[DESCRIPTION_COUNT],
         {"seeds", file_text("%u", info->seeds)},
         {"steps", file_text("%" PRIu64, info->steps)},
         {"evaluate_every", file_text("%" PRIu64, info->evaluate_every)},
-        {"select", file_text("%s %s%s%s", info->maximize ? "max" : "min", split, *split ? "." : "", metric)},
+        {"select",
+         file_text("%s %s%s%s", info->maximize ? "max" : "min", split, *split ? "." : "", metric)},
         {"keep", file_text("%u", info->keep)},
     };
     for (uint32_t i = 0; i < DESCRIPTION_COUNT; i++) {
@@ -249,11 +263,17 @@ static void description(const Study *study, const char *keys[DESCRIPTION_COUNT],
     }
 }
 
-bool store_describe(Store *store, const Study *study, Fail *fail) {
+bool store_described(Store *store, bool *described, Fail *fail) {
     char *known;
     if (!get(store, "fingerprint", &known, fail)) return false;
-    bool described = known;
+    *described = known;
     free(known);
+    return true;
+}
+
+bool store_describe(Store *store, const Study *study, Fail *fail) {
+    bool described;
+    if (!store_described(store, &described, fail)) return false;
     if (described) return store_check(store, study, true, fail);
     const char *keys[DESCRIPTION_COUNT];
     char *values[DESCRIPTION_COUNT];
@@ -269,27 +289,31 @@ bool store_describe(Store *store, const Study *study, Fail *fail) {
     return false;
 }
 
-static bool differs(Store *store, const char *key, const char *stored, const char *now, Fail *fail) {
+static bool differs(Store *store, const char *key, const char *stored, const char *now,
+                    Fail *fail) {
     if (!strcmp(key, "settings"))
         fail_set(fail, "the study in '%s' was run with %s%s, not with %s%s", store->directory,
                  *stored ? "--set " : "no --set", stored, *now ? "--set " : "no --set", now);
     else
         fail_set(fail, "%s changed since the study in '%s' was begun (%s, now %s)",
-                 !strcmp(key, "data_fingerprint") ? "the data" :
-                 !strcmp(key, "study") ? "the study's name" : "the program",
+                 !strcmp(key, "data_fingerprint") ? "the data"
+                 : !strcmp(key, "study")          ? "the study's name"
+                                                  : "the program",
                  store->directory, stored, now);
-    return fail_help(fail, "its results would be mixed with others: start anew with --store DIR, or move '%s' away",
-                     store->directory);
+    return fail_help(
+        fail,
+        "its results would be mixed with others: start anew with --store DIR, or move '%s' away",
+        store->directory);
 }
 
-bool store_check(Store *store, const Study *study, bool data, Fail *fail) {
+static bool check(Store *store, const Study *study, unsigned which, Fail *fail) {
     const char *keys[DESCRIPTION_COUNT];
     char *values[DESCRIPTION_COUNT];
     description(study, keys, values);
     bool good = true;
     for (uint32_t i = 0; i < DESCRIPTION_COUNT; i++) {
         char *stored = NULL;
-        if (good && i < 4 && (data || i != IDENTITY_DATA)) {
+        if (good && (which >> i & 1)) {
             good = get(store, keys[i], &stored, fail);
             if (good && (!stored || strcmp(stored, values[i])))
                 good = differs(store, keys[i], stored ? stored : "nothing", values[i], fail);
@@ -300,6 +324,15 @@ bool store_check(Store *store, const Study *study, bool data, Fail *fail) {
     return good;
 }
 
+bool store_check(Store *store, const Study *study, bool data, Fail *fail) {
+    unsigned which = IDENTITY_PROGRAM | IDENTITY_STUDY | IDENTITY_SETTINGS;
+    return check(store, study, which | (data ? IDENTITY_DATA : 0), fail);
+}
+
+bool store_check_program(Store *store, const Study *study, Fail *fail) {
+    return check(store, study, IDENTITY_PROGRAM | IDENTITY_STUDY, fail);
+}
+
 /* ---- transactions ---- */
 
 bool store_begin(Store *store, Fail *fail) {
@@ -307,13 +340,16 @@ bool store_begin(Store *store, Fail *fail) {
     bool same = stat(store->path, &now) == 0 && now.st_ino == store->file.st_ino &&
                 now.st_dev == store->file.st_dev;
     if (!same) {
-        fail_set(fail, "the study's store '%s' was removed or replaced while the study ran", store->path);
+        fail_set(fail, "the study's store '%s' was removed or replaced while the study ran",
+                 store->path);
         return fail_help(fail, "put it back, or run the same command again to start anew");
     }
     return run(store, "BEGIN IMMEDIATE;", fail);
 }
 
-bool store_commit(Store *store, Fail *fail) { return run(store, "COMMIT;", fail); }
+bool store_commit(Store *store, Fail *fail) {
+    return run(store, "COMMIT;", fail);
+}
 
 void store_rollback(Store *store) {
     if (!sqlite3_get_autocommit(store->database))
@@ -322,10 +358,12 @@ void store_rollback(Store *store) {
 
 /* ---- rows ---- */
 
-static bool put_value(Store *store, const Study *study, const Trial *trial, uint32_t hyper, Fail *fail) {
+static bool put_value(Store *store, const Study *study, const Trial *trial, uint32_t hyper,
+                      Fail *fail) {
     const TuneHyper *info = &study->info->hypers[hyper];
     char label[128];
-    sqlite3_stmt *statement = prepare(store, "INSERT OR REPLACE INTO value VALUES(?, ?, ?, ?)", fail);
+    sqlite3_stmt *statement =
+        prepare(store, "INSERT OR REPLACE INTO value VALUES(?, ?, ?, ?)", fail);
     if (!statement) return false;
     study_value_text(info, trial->values[hyper], label, sizeof label);
     sqlite3_bind_int64(statement, 1, trial->number);
@@ -351,10 +389,11 @@ bool store_trial_start(Store *store, const Study *study, const Trial *trial, Fai
 }
 
 bool store_trial_end(Store *store, const Trial *trial, Fail *fail) {
-    sqlite3_stmt *statement = prepare(store,
-                                      "UPDATE trial SET status = ?, infeasible_step = ?,"
-                                      " finished = (julianday('now') - 2440587.5) * 86400, seconds = ? WHERE number = ?",
-                                      fail);
+    sqlite3_stmt *statement =
+        prepare(store,
+                "UPDATE trial SET status = ?, infeasible_step = ?,"
+                " finished = (julianday('now') - 2440587.5) * 86400, seconds = ? WHERE number = ?",
+                fail);
     if (!statement) return false;
     bool infeasible = trial->status == TRIAL_INFEASIBLE;
     bind_text(statement, 1, infeasible ? "infeasible" : "done");
@@ -364,8 +403,8 @@ bool store_trial_end(Store *store, const Trial *trial, Fail *fail) {
     return finish(store, statement, fail);
 }
 
-bool store_evaluation(Store *store, const Study *study, uint32_t trial, uint64_t step, int32_t split,
-                      const double *metrics, Fail *fail) {
+bool store_evaluation(Store *store, const Study *study, uint32_t trial, uint64_t step,
+                      int32_t split, const double *metrics, Fail *fail) {
     sqlite3_stmt *statement =
         prepare(store, "INSERT OR REPLACE INTO evaluation VALUES(?, ?, ?, ?, ?)", fail);
     if (!statement) return false;
@@ -387,7 +426,8 @@ bool store_evaluation(Store *store, const Study *study, uint32_t trial, uint64_t
 bool store_curve(Store *store, const Trial *trial, Fail *fail) {
     const Curve *curve = &trial->curve;
     if (!curve->count) return true;
-    sqlite3_stmt *statement = prepare(store, "INSERT OR REPLACE INTO curve VALUES(?, ?, ?, ?)", fail);
+    sqlite3_stmt *statement =
+        prepare(store, "INSERT OR REPLACE INTO curve VALUES(?, ?, ?, ?)", fail);
     if (!statement) return false;
     uint64_t bytes = curve->count * sizeof(float);
     sqlite3_bind_int64(statement, 1, trial->number);
@@ -402,7 +442,8 @@ bool store_checkpoints(Store *store, const Ranking *ranking, Fail *fail) {
     for (uint32_t i = 0; i < ranking->count; i++) {
         const Kept *kept = &ranking->kept[i];
         char name[80];
-        sqlite3_stmt *statement = prepare(store, "INSERT INTO checkpoint VALUES(?, ?, ?, ?, ?)", fail);
+        sqlite3_stmt *statement =
+            prepare(store, "INSERT INTO checkpoint VALUES(?, ?, ?, ?, ?)", fail);
         if (!statement) return false;
         checkpoint_name(kept->trial, kept->step, name, sizeof name);
         sqlite3_bind_int64(statement, 1, i + 1);
@@ -433,7 +474,8 @@ bool store_finished(Store *store, bool *finished, Fail *fail) {
 
 /* Calls `row` for each row; an early end of the rows is a failure. */
 static bool each_row(Store *store, sqlite3_stmt *statement,
-                     void (*row)(void *context, sqlite3_stmt *statement), void *context, Fail *fail) {
+                     void (*row)(void *context, sqlite3_stmt *statement), void *context,
+                     Fail *fail) {
     if (!statement) return false;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) row(context, statement);
@@ -488,7 +530,8 @@ static void trial_row(void *context, sqlite3_stmt *statement) {
     snprintf(trial->variant, sizeof trial->variant, "%s", sqlite3_column_text(statement, 3));
 }
 
-bool store_trials(Store *store, const Study *study, StoredTrial **trials, uint32_t *count, Fail *fail) {
+bool store_trials(Store *store, const Study *study, StoredTrial **trials, uint32_t *count,
+                  Fail *fail) {
     const TuneStudy *info = study->info;
     TrialList list = {0};
     char *sql = file_text(
@@ -543,18 +586,19 @@ bool store_evaluations(Store *store, const Study *study, uint32_t trial,
                        StoredEvaluation **evaluations, uint32_t *count, Fail *fail) {
     uint64_t rows = 0;
     uint32_t metrics = study->info->metric_count;
-    sqlite3_stmt *counting = prepare(store, "SELECT count(*) FROM evaluation WHERE trial = ?", fail);
+    sqlite3_stmt *counting =
+        prepare(store, "SELECT count(*) FROM evaluation WHERE trial = ?", fail);
     if (counting) sqlite3_bind_int64(counting, 1, trial);
     if (!each_row(store, counting, count_row, &rows, fail)) return false;
     uint64_t bytes = rows * (sizeof **evaluations + metrics * sizeof(double)) + 1;
     EvaluationList list = {.evaluations = calloc(bytes, 1), .metric_count = metrics};
     if (!list.evaluations) abort();
     list.metrics = (double *)(void *)(list.evaluations + rows);
-    sqlite3_stmt *reading =
-        prepare(store,
-                "SELECT step, split, metric, value FROM evaluation WHERE trial = ?"
-                " ORDER BY step, CASE split WHEN 'train' THEN 0 WHEN 'valid' THEN 1 ELSE 2 END, metric",
-                fail);
+    sqlite3_stmt *reading = prepare(
+        store,
+        "SELECT step, split, metric, value FROM evaluation WHERE trial = ?"
+        " ORDER BY step, CASE split WHEN 'train' THEN 0 WHEN 'valid' THEN 1 ELSE 2 END, metric",
+        fail);
     if (reading) sqlite3_bind_int64(reading, 1, trial);
     bool good = each_row(store, reading, evaluation_row, &list, fail);
     if (!good) free(list.evaluations);
@@ -577,7 +621,8 @@ static void value_row(void *context, sqlite3_stmt *statement) {
 bool store_values(Store *store, const Study *study, uint32_t trial, double *values, Fail *fail) {
     ValueList list = {values, study->info->hyper_count};
     for (uint32_t h = 0; h < list.count; h++) values[h] = NAN;
-    sqlite3_stmt *statement = prepare(store, "SELECT hyper, value FROM value WHERE trial = ?", fail);
+    sqlite3_stmt *statement =
+        prepare(store, "SELECT hyper, value FROM value WHERE trial = ?", fail);
     if (statement) sqlite3_bind_int64(statement, 1, trial);
     return each_row(store, statement, value_row, &list, fail);
 }

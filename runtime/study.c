@@ -50,7 +50,9 @@ bool study_better(const TuneStudy *info, double a, double b) {
     return info->maximize ? a > b : a < b;
 }
 
-uint32_t study_trials(const Study *study) { return study->info->points * study->info->seeds; }
+uint32_t study_trials(const Study *study) {
+    return study->info->points * study->info->seeds;
+}
 
 double study_value_number(const TuneHyper *hyper, double value) {
     if (hyper->domain == TUNE_VALUES && hyper->values && value >= 0 && value < hyper->count)
@@ -154,7 +156,8 @@ static int by_hyper(const void *left, const void *right) {
     return a->hyper < b->hyper ? -1 : a->hyper > b->hyper;
 }
 
-/* A child of a set value exists wherever its grandparent lets it: so that every point has a value for it. */
+/* A child of a set value exists wherever its grandparent lets it: so that every point has a value
+ * for it. */
 static void searched_init(Study *study) {
     const TuneStudy *info = study->info;
     study->searched = *info;
@@ -183,19 +186,21 @@ static const TuneStudy *study_find(const TuneProgram *program, const char *name,
     if (!found) {
         fail->exit_status = 2;
         const char *near = name ? study_nearest(name, names, program->study_count) : NULL;
-        if (!program->study_count) fail_set(fail, "this program has no study");
+        if (!program->study_count)
+            fail_set(fail, "this program has no study");
         else if (!name) {
             fail_set(fail, "this program has %u studies", program->study_count);
             fail_help(fail, "choose one with --study NAME; 'studies' lists them");
-        } else fail_set(fail, "there is no study '%s'", name);
+        } else
+            fail_set(fail, "there is no study '%s'", name);
         if (near) fail_help(fail, "did you mean '%s'?", near);
     }
     free(names);
     return found;
 }
 
-bool study_init(Study *study, const TuneProgram *program, const char *name, const char *const *texts,
-                uint32_t text_count, Fail *fail) {
+bool study_init(Study *study, const TuneProgram *program, const char *name,
+                const char *const *texts, uint32_t text_count, Fail *fail) {
     memset(study, 0, sizeof *study);
     study->program = program;
     study->info = study_find(program, name, fail);
@@ -228,18 +233,20 @@ static uint64_t largest_evaluate_batch(const TuneStudy *info) {
     return largest;
 }
 
-static bool rows_init(const Study *study, int32_t split, uint64_t sample, EvaluationRows *rows,
-                      Fail *fail) {
+bool study_rows(const Study *study, int32_t split, uint64_t sample, EvaluationRows *rows,
+                Fail *fail) {
     rows->split = split;
     if (split < 0) return true;
     const DataSet *data = &study->data;
     rows->count = data_evaluation_count(data, (TuneSplit)split, sample);
     uint64_t padding = largest_evaluate_batch(study->info);
     rows->index = malloc((rows->count + padding) * sizeof *rows->index);
-    if (!rows->index) return fail_set(fail, "out of memory for the rows of split '%s'", study_split_name(split));
+    if (!rows->index)
+        return fail_set(fail, "out of memory for the rows of split '%s'", study_split_name(split));
     if (!rows->count) return true;
     data_evaluation_index(data, (TuneSplit)split, sample, study->info->seed, rows->index);
-    for (uint64_t i = 0; i < padding; i++) rows->index[rows->count + i] = rows->index[rows->count - 1];
+    for (uint64_t i = 0; i < padding; i++)
+        rows->index[rows->count + i] = rows->index[rows->count - 1];
     return true;
 }
 
@@ -247,22 +254,24 @@ static bool evaluations_init(Study *study, Fail *fail) {
     const TuneStudy *info = study->info;
     if (!study->has_data) {
         study->evaluation_count = 1;
-        return rows_init(study, -1, 0, &study->evaluations[0], fail);
+        return study_rows(study, -1, 0, &study->evaluations[0], fail);
     }
     for (int32_t split = 0; split < TUNE_SPLITS; split++) {
         bool wanted = split == info->select_split || split == TUNE_VALID;
         if (!wanted || !study->data.split_count[split]) continue;
         EvaluationRows *rows = &study->evaluations[study->evaluation_count++];
-        if (!rows_init(study, split, info->evaluate_examples, rows, fail)) return false;
+        if (!study_rows(study, split, info->evaluate_examples, rows, fail)) return false;
     }
-    return !study->data.split_count[TUNE_TEST] || rows_init(study, TUNE_TEST, 0, &study->final, fail);
+    return !study->data.split_count[TUNE_TEST] ||
+           study_rows(study, TUNE_TEST, 0, &study->final, fail);
 }
 
 bool study_load(Study *study, const char *data_directory, Fail *fail) {
     int32_t data = study->info->data;
     study->has_data = data >= 0;
     if (study->has_data) {
-        if (!data_load(&study->program->data[data], data_directory, &study->data, fail)) return false;
+        if (!data_load(&study->program->data[data], data_directory, &study->data, fail))
+            return false;
         study->data_fingerprint = data_fingerprint(&study->data);
     }
     study->loaded = true;
@@ -284,8 +293,8 @@ static const Setting *setting_of(const Study *study, uint32_t hyper) {
     return NULL;
 }
 
-/* A hyperparameter exists when its parent does and has the value that introduces it. Parents stand before
- * their children in the descriptor, so that one pass suffices. */
+/* A hyperparameter exists when its parent does and has the value that introduces it. Parents stand
+ * before their children in the descriptor, so that one pass suffices. */
 static bool exists(const TuneStudy *info, const double *values, uint32_t hyper) {
     int32_t parent = info->hypers[hyper].parent;
     return parent < 0 || values[parent] == info->hypers[hyper].parent_value;

@@ -1,15 +1,18 @@
-/* A study as one command runs it: the descriptor's study with --set applied, its data, its evaluations.
+/* A study as one command runs it: the descriptor's study with --set applied, its data, its
+ * evaluations.
  *
  *     program ── study ─┬─ settings    --set lr=0.1: the same value in every trial
  *                       ├─ data        loaded once, constant, shared by all trials and threads
- *                       └─ evaluations the splits evaluated during training, and test; rows listed once
+ *                       └─ evaluations the splits evaluated during training, and test; rows listed
+ * once
  *
  *     Study study;
  *     if (!study_init(&study, &tune_program, "first_look", settings, count, fail)) return false;
  *     if (!study_load(&study, directory, fail)) …
  *     study_values(&study, point, values, fail);   // what search_point says, with the settings
  *
- * Everything here is a pure function of program, settings and data: no state, so any thread may ask. */
+ * Everything here is a pure function of program, settings and data: no state, so any thread may
+ * ask. */
 #ifndef TUNE_RUNTIME_STUDY_H
 #define TUNE_RUNTIME_STUDY_H
 
@@ -24,16 +27,18 @@ typedef struct {
 
 /* The rows of one split's evaluation. */
 typedef struct {
-    int32_t split;   /* TuneSplit; -1: a model without data */
-    uint64_t count;  /* examples */
-    int32_t *index;  /* [count + the largest evaluate_batch]: behind count the last row is repeated */
+    int32_t split;  /* TuneSplit; -1: a model without data */
+    uint64_t count; /* examples */
+    int32_t
+        *index; /* [count + the largest evaluate_batch]: behind count the last row is repeated */
 } EvaluationRows;
 
 typedef struct {
     const TuneProgram *program;
     const TuneStudy *info;
-    TuneStudy searched;  /* for search_point: children of a set hyperparameter are no longer conditional */
-    TuneHyper *hypers;   /* owned, of `searched` */
+    TuneStudy
+        searched; /* for search_point: children of a set hyperparameter are no longer conditional */
+    TuneHyper *hypers; /* owned, of `searched` */
     Setting *settings;
     uint32_t setting_count;
     bool loaded, has_data;
@@ -45,13 +50,18 @@ typedef struct {
 } Study;
 
 /* `name` NULL: the program's only study. `texts`: name=value. */
-bool study_init(Study *study, const TuneProgram *program, const char *name, const char *const *texts,
-                uint32_t text_count, Fail *fail);
+bool study_init(Study *study, const TuneProgram *program, const char *name,
+                const char *const *texts, uint32_t text_count, Fail *fail);
 bool study_load(Study *study, const char *data_directory, Fail *fail);
 void study_release(Study *study);
 
+/* The rows of a split; `sample` 0: all of it. The caller frees rows->index. */
+bool study_rows(const Study *study, int32_t split, uint64_t sample, EvaluationRows *rows,
+                Fail *fail);
+
 uint32_t study_trials(const Study *study);
-/* values[h] of a point; fails when a setting makes a hyperparameter exist that this point has no value for. */
+/* values[h] of a point; fails when a setting makes a hyperparameter exist that this point has no
+ * value for. */
 bool study_values(const Study *study, uint32_t point, double *values, Fail *fail);
 /* Values that come from the settings and from hyperparameters with a single value alone (train). */
 bool study_values_set(const Study *study, double *values, Fail *fail);

@@ -31,9 +31,12 @@ bool trial_evaluation_due(const TuneStudy *info, uint64_t step) {
     return step > 0 && info->evaluate_every && step % info->evaluate_every == 0;
 }
 
-TuneTrialHeader *trial_header(const Trial *trial) { return (TuneTrialHeader *)(void *)trial->block; }
+TuneTrialHeader *trial_header(const Trial *trial) {
+    return (TuneTrialHeader *)(void *)trial->block;
+}
 
-/* header | f64 values: of scalar hyperparameters that exist; 0 elsewhere, so that the block has one meaning. */
+/* header | f64 values: of scalar hyperparameters that exist; 0 elsewhere, so that the block has one
+ * meaning. */
 static void block_init(const Study *study, Trial *trial) {
     const TuneStudy *info = study->info;
     philox_key(info->seed, trial->seed, PURPOSE_TRIAL, trial_header(trial)->key);
@@ -46,7 +49,8 @@ static void block_init(const Study *study, Trial *trial) {
     }
 }
 
-bool trial_new(const Study *study, uint32_t number, const double *values, Trial *trial, Fail *fail) {
+bool trial_new(const Study *study, uint32_t number, const double *values, Trial *trial,
+               Fail *fail) {
     const TuneStudy *info = study->info;
     *trial = (Trial){.number = number, .started = unix_time()};
     trial->point = number / info->seeds;
@@ -54,8 +58,8 @@ bool trial_new(const Study *study, uint32_t number, const double *values, Trial 
     if (!study_variant(study, values, &trial->variant_number, fail)) return false;
     trial->variant = &info->variants[trial->variant_number];
     trial->values = calloc(info->hyper_count + 1, sizeof *trial->values);
-    trial->metrics = calloc((size_t)study->evaluation_count * info->metric_count + 1,
-                            sizeof *trial->metrics);
+    trial->metrics =
+        calloc((size_t)study->evaluation_count * info->metric_count + 1, sizeof *trial->metrics);
     trial->block = file_aligned(trial->variant->trial_bytes);
     bool curve = curve_init(&trial->curve, interval(info));
     if (!curve || !trial->values || !trial->metrics || !trial->block) {
@@ -92,7 +96,8 @@ bool scratch_new(const Study *study, Scratch *scratch, Fail *fail) {
     if (!scratch->memory || !scratch->example_memory || !scratch->examples || !scratch->totals ||
         !scratch->steps) {
         scratch_free(scratch);
-        fail_set(fail, "out of memory for a thread's scratch of %llu bytes", (unsigned long long)memory);
+        fail_set(fail, "out of memory for a thread's scratch of %llu bytes",
+                 (unsigned long long)memory);
         return fail_help(fail, "use fewer threads with --threads N");
     }
     for (uint32_t t = 0; t < info->total_count; t++)
@@ -109,10 +114,10 @@ void scratch_free(Scratch *scratch) {
     *scratch = (Scratch){0};
 }
 
-static TuneContext training_context(const Study *study, const Trial *trial, const Scratch *scratch) {
-    return (TuneContext){.trial = trial->block,
-                         .scratch = scratch->memory,
-                         .fields = study->data.fields};
+static TuneContext training_context(const Study *study, const Trial *trial,
+                                    const Scratch *scratch) {
+    return (TuneContext){
+        .trial = trial->block, .scratch = scratch->memory, .fields = study->data.fields};
 }
 
 void trial_begin(const Study *study, Trial *trial, const Scratch *scratch) {
@@ -123,6 +128,7 @@ void trial_begin(const Study *study, Trial *trial, const Scratch *scratch) {
 void trial_train(const Study *study, Trial *trial, const Scratch *scratch, const int32_t *index,
                  uint64_t steps) {
     TuneTrialHeader *header = trial_header(trial);
+    trial->evaluated = false;
     if (!trial->variant->train) {
         header->step += steps;
         return;
@@ -131,7 +137,9 @@ void trial_train(const Study *study, Trial *trial, const Scratch *scratch, const
     for (uint64_t s = 0; s < steps; s++) {
         context.index = index ? index + s * trial->variant->batch : NULL;
         trial->variant->train(&context);
-        __atomic_store_n(scratch->steps, *scratch->steps + 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&scratch->steps[0], scratch->steps[0] + 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&scratch->steps[1], scratch->steps[1] + trial->variant->batch,
+                         __ATOMIC_RELAXED);
         curve_add(&trial->curve, header->loss, header->grad_norm);
         if (isfinite(header->loss) && isfinite(header->grad_norm)) continue;
         trial->status = TRIAL_INFEASIBLE;
@@ -156,7 +164,9 @@ double trial_selected(const Study *study, const Trial *trial) {
 void trial_evaluate(const Study *study, Trial *trial, const Scratch *scratch) {
     uint32_t metrics = study->info->metric_count;
     for (uint32_t e = 0; e < study->evaluation_count; e++)
-        evaluate(study, trial, scratch, &study->evaluations[e], trial->metrics + (size_t)e * metrics);
+        evaluate(study, trial, scratch, &study->evaluations[e],
+                 trial->metrics + (size_t)e * metrics);
+    trial->evaluated = true;
     if (isfinite(trial_selected(study, trial))) return;
     trial->status = TRIAL_INFEASIBLE;
     trial->infeasible_step = trial_header(trial)->step;

@@ -6,8 +6,9 @@
  *     trial_train      steps; stops at the first loss or gradient norm that is not finite
  *     evaluate         metrics of one split (evaluate.c)
  *
- * A trial is a pure function of (program, data, number): it may run on any thread, beside any others,
- * again after a crash. Nothing here allocates, locks or calls the system after trial_new. */
+ * A trial is a pure function of (program, data, number): it may run on any thread, beside any
+ * others, again after a crash. Nothing here allocates, locks or calls the system after trial_new.
+ */
 #ifndef TUNE_RUNTIME_TRIAL_H
 #define TUNE_RUNTIME_TRIAL_H
 
@@ -20,13 +21,14 @@ typedef struct {
     uint32_t number, point, seed;
     int variant_number;
     const TuneVariant *variant;
-    double *values;    /* [hyper_count] as search_point gives them */
-    char *block;       /* variant->trial_bytes, aligned to 64 */
+    double *values; /* [hyper_count] as search_point gives them */
+    char *block;    /* variant->trial_bytes, aligned to 64 */
     TrialStatus status;
-    bool recorded;     /* its end stands in the store */
+    bool evaluated; /* in the last segment: `metrics` belong to the step where the trial stands */
+    bool recorded;  /* its end stands in the store */
     uint64_t infeasible_step; /* steps done when something was not finite, that step included */
     Curve curve;
-    double *metrics;   /* [study->evaluation_count][metric_count] of the last evaluation */
+    double *metrics;         /* [study->evaluation_count][metric_count] of the last evaluation */
     double started, seconds; /* Unix time; time of its own steps and evaluations */
 } Trial;
 
@@ -34,9 +36,10 @@ typedef struct {
 typedef struct {
     char *memory;
     char *example_memory;
-    void **examples;  /* [total_count] */
-    double *totals;   /* [total_count] */
-    uint64_t *steps;  /* on its own cache line: training steps done by this thread; read atomically */
+    void **examples; /* [total_count] */
+    double *totals;  /* [total_count] */
+    uint64_t *steps; /* [2] on their own cache line: training steps and examples of this thread;
+                        read atomically */
 } Scratch;
 
 /* `values` as study_values gives them; copied. */
@@ -52,13 +55,14 @@ void trial_begin(const Study *study, Trial *trial, const Scratch *scratch);
 void trial_train(const Study *study, Trial *trial, const Scratch *scratch, const int32_t *index,
                  uint64_t steps);
 
-/* Metrics over the examples of `rows`: per-example results are summed in double in the order of the rows, so
- * that the batch size changes nothing; what pads the last batch is not counted. metrics [metric_count]. */
+/* Metrics over the examples of `rows`: per-example results are summed in double in the order of the
+ * rows, so that the batch size changes nothing; what pads the last batch is not counted. metrics
+ * [metric_count]. */
 void evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
               const EvaluationRows *rows, double *metrics);
 
-/* evaluate for every split of the study's intervals, into trial->metrics; a selected metric that is not finite
- * makes the trial infeasible. */
+/* evaluate for every split of the study's intervals, into trial->metrics; a selected metric that is
+ * not finite makes the trial infeasible. */
 void trial_evaluate(const Study *study, Trial *trial, const Scratch *scratch);
 
 /* The selected metric of the last evaluation. */

@@ -1,4 +1,5 @@
-/* Waves: trials side by side on the threads of a pool, with barriers where the study looks at them. */
+/* Waves: trials side by side on the threads of a pool, with barriers where the study looks at them.
+ */
 #include "runtime/wave.h"
 
 #include <stdlib.h>
@@ -99,7 +100,9 @@ void wave_begin(Wave *wave) {
     pool_run(wave->pool, wave->count, begin_task, wave, NULL, NULL);
 }
 
-void wave_continue(Wave *wave, uint64_t step) { wave->step = step; }
+void wave_continue(Wave *wave, uint64_t step) {
+    wave->step = step;
+}
 
 static void rows_task(void *context, uint32_t item, uint32_t worker) {
     (void)worker;
@@ -160,11 +163,12 @@ uint32_t wave_running(const Wave *wave) {
     return running;
 }
 
-uint64_t wave_steps_done(const Wave *wave) {
-    uint64_t steps = 0;
-    for (uint32_t i = 0; i < wave->scratch_count; i++)
-        steps += __atomic_load_n(wave->scratches[i].steps, __ATOMIC_RELAXED);
-    return steps;
+void wave_work_done(const Wave *wave, uint64_t *steps, uint64_t *examples) {
+    *steps = *examples = 0;
+    for (uint32_t i = 0; i < wave->scratch_count; i++) {
+        *steps += __atomic_load_n(&wave->scratches[i].steps[0], __ATOMIC_RELAXED);
+        *examples += __atomic_load_n(&wave->scratches[i].steps[1], __ATOMIC_RELAXED);
+    }
 }
 
 uint32_t wave_capacity(const Study *study, uint32_t wanted, uint32_t threads) {

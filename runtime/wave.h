@@ -4,8 +4,8 @@
  *     thread ── takes a trial, all steps of the segment, then its evaluation ── takes the next
  *     barrier: everything stands at wave->step            the caller stores what is to be stored
  *
- * A segment ends at an evaluation or after about two seconds, whichever comes first; where it ends changes no
- * bit of any trial. Trials that end early leave the others alone. */
+ * A segment ends at an evaluation or after about two seconds, whichever comes first; where it ends
+ * changes no bit of any trial. Trials that end early leave the others alone. */
 #ifndef TUNE_RUNTIME_WAVE_H
 #define TUNE_RUNTIME_WAVE_H
 
@@ -20,17 +20,17 @@ typedef struct {
 typedef struct {
     const Study *study;
     Pool *pool;
-    Scratch *scratches;  /* [threads] */
+    Scratch *scratches; /* [threads] */
     uint32_t scratch_count;
-    Trial *trials;       /* ascending by number */
+    Trial *trials; /* ascending by number */
     uint32_t count, capacity;
-    uint32_t *order;     /* longest work first */
-    WaveBatch *batches;  /* distinct batch sizes of the study */
+    uint32_t *order;    /* longest work first */
+    WaveBatch *batches; /* distinct batch sizes of the study */
     uint32_t batch_count;
-    uint64_t step;       /* of every trial that runs */
-    uint64_t limit;      /* steps of a segment, by measurement */
-    uint64_t segment;    /* steps of the segment that runs */
-    bool evaluating;     /* it ends with an evaluation */
+    uint64_t step;    /* of every trial that runs */
+    uint64_t limit;   /* steps of a segment, by measurement */
+    uint64_t segment; /* steps of the segment that runs */
+    bool evaluating;  /* it ends with an evaluation */
 } Wave;
 
 /* Memory for `capacity` trials at a time. */
@@ -45,12 +45,13 @@ void wave_begin(Wave *wave);
 void wave_continue(Wave *wave, uint64_t step);
 void wave_clear(Wave *wave);
 
-/* One segment. True when it ended with an evaluation of the running trials, which stand in trial->metrics. */
+/* One segment. True when it ended with an evaluation of the running trials, which stand in
+ * trial->metrics. */
 bool wave_advance(Wave *wave, PoolTick tick, void *tick_context);
 
 uint32_t wave_running(const Wave *wave);
-/* Training steps done by all threads so far; readable while a segment runs. */
-uint64_t wave_steps_done(const Wave *wave);
+/* Training steps and examples done by all threads so far; readable while a segment runs. */
+void wave_work_done(const Wave *wave, uint64_t *steps, uint64_t *examples);
 /* How many trials fit: `wanted`, or if 0 enough for the threads, within half the memory. */
 uint32_t wave_capacity(const Study *study, uint32_t wanted, uint32_t threads);
 

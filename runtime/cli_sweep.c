@@ -1,0 +1,85 @@
+/* program sweep: run a study, go on with it, or print what it found. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/cli.h"
+#include "runtime/result.h"
+#include "runtime/sweep.h"
+
+static bool run_study(const Cli *cli, Study *study, Store *store, const char *directory,
+                      bool *finished, Fail *fail) {
+    Interrupt interrupt;
+    interrupt_init(&interrupt);
+    SweepOptions options = {.directory = directory,
+                            .threads = cli->options->threads,
+                            .wave = cli->options->wave,
+                            .interrupt = &interrupt};
+    bool good = study_load(study, cli->options->data, fail) && store_describe(store, study, fail) &&
+                sweep(study, store, &options, finished, fail);
+    if (good && !*finished)
+        fprintf(stderr, "%s: stopped; everything is stored. Go on with: %s\n", study->info->name,
+                cli->command_line);
+    interrupt_release(&interrupt);
+    return good;
+}
+
+/* A finished study in a directory that nobody may write still shows its result. */
+static StoreMode store_mode(const char *directory) {
+    bool readable = store_exists(directory) && access(directory, W_OK) != 0;
+    return readable ? STORE_READ : STORE_WRITE;
+}
+
+static bool sweep_in(const Cli *cli, Study *study, const char *directory, bool *finished,
+                     Fail *fail) {
+    StoreMode mode = store_mode(directory);
+    Store *store = store_open(directory, mode, fail);
+    if (!store) return false;
+    bool described = false;
+    bool good = store_described(store, &described, fail) &&
+                (!described || store_check(store, study, false, fail)) &&
+                store_finished(store, finished, fail);
+    if (good && !*finished && mode == STORE_READ) {
+        good =
+            fail_set(fail, "the study in '%s' is not finished, and the directory cannot be written",
+                     directory);
+        fail_help(fail, "make it writable, or choose another with --store DIR");
+    }
+    if (good && !*finished) good = run_study(cli, study, store, directory, finished, fail);
+    if (good && *finished) good = result_print(study, store, cli->options->json, fail);
+    store_close(store);
+    return good;
+}
+
+static bool sweep_study(const Cli *cli, const char *name, bool *finished, Fail *fail) {
+    Study study;
+    const Options *options = cli->options;
+    if (!study_init(&study, cli->program, name, options->settings, options->setting_count, fail))
+        return false;
+    char *directory = options_store(options, cli->program, study.info);
+    bool good = sweep_in(cli, &study, directory, finished, fail);
+    free(directory);
+    study_release(&study);
+    return good;
+}
+
+bool cli_sweep(const Cli *cli, int *status, Fail *fail) {
+    const TuneProgram *program = cli->program;
+    const char *name = cli->options->study;
+    bool finished = false, good = true;
+    if (name || program->study_count <= 1) {
+        good = sweep_study(cli, name, &finished, fail);
+    } else if (cli->options->store || cli->options->setting_count) {
+        fail->exit_status = 2;
+        fail_set(fail, "this program has %u studies; --store and --set are for one of them",
+                 program->study_count);
+        return fail_help(fail, "choose it with --study NAME; 'studies' lists them");
+    } else {
+        finished = true;
+        for (uint32_t s = 0; good && finished && s < program->study_count; s++)
+            good = sweep_study(cli, program->studies[s].name, &finished, fail);
+    }
+    if (good && !finished) *status = 130;
+    return good;
+}

@@ -1,0 +1,46 @@
+/* The command line of a generated program.
+ *
+ *     program [sweep|train|eval|studies|trials|show] [flags]
+ *
+ * One table holds the flags, one the commands (options.c); --help is printed from them. A flag that
+ * does not exist, or not for this command, is refused with the nearest one and exit status 2. */
+#ifndef TUNE_RUNTIME_OPTIONS_H
+#define TUNE_RUNTIME_OPTIONS_H
+
+#include <stdint.h>
+
+#include "runtime/fail.h"
+#include "runtime/program.h"
+
+typedef enum {
+    COMMAND_SWEEP,
+    COMMAND_TRAIN,
+    COMMAND_EVAL,
+    COMMAND_STUDIES,
+    COMMAND_TRIALS,
+    COMMAND_SHOW,
+    COMMAND_COUNT
+} Command;
+
+typedef struct {
+    Command command;
+    bool help, json;
+    const char *store;      /* NULL: NAME-STUDY.study */
+    const char *data;       /* directory of data files */
+    const char *study;      /* NULL: the only one, or all */
+    const char *checkpoint; /* eval: the file; train: where to write */
+    const char *split;      /* eval */
+    uint32_t threads, wave; /* threads: at least 1; wave 0: as many as fit */
+    int64_t trial;          /* train, show; -1: not given */
+    const char **settings;  /* name=value, owned */
+    uint32_t setting_count;
+} Options;
+
+bool options_parse(int count, char **arguments, Options *options, Fail *fail);
+void options_release(Options *options);
+/* The help of the command, or of the program when no command was given. */
+void options_help(const Options *options, const TuneProgram *program);
+/* Where the study's store is; the caller frees. */
+char *options_store(const Options *options, const TuneProgram *program, const TuneStudy *study);
+
+#endif

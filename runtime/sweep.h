@@ -1,0 +1,31 @@
+/* The study loop: waves of trials until all are in the store, then the kept checkpoints on the test
+ * split.
+ *
+ * Each interval of a wave ends so, and in this order, so that a crash between any two of them loses
+ * nothing:
+ *
+ *     1  files of checkpoints that enter the best k     temporary, fsync, rename, fsync of the
+ * directory 2  one transaction: evaluations, curves, ended trials, the ranking 3  files of
+ * checkpoints that left the best k are removed 4  every half minute of work: a snapshot of the wave
+ *
+ * After a crash the store names only files that exist; files that it does not name are removed at
+ * the next start; trials that were running go on from the snapshot, or from step 0: they are pure
+ * functions, so the rows that are written again are the same. */
+#ifndef TUNE_RUNTIME_SWEEP_H
+#define TUNE_RUNTIME_SWEEP_H
+
+#include "runtime/interrupt.h"
+#include "runtime/store.h"
+
+typedef struct {
+    const char *directory;  /* of the store */
+    uint32_t threads, wave; /* wave 0: as many as fit */
+    Interrupt *interrupt;
+} SweepOptions;
+
+/* Runs or goes on with a study whose data is loaded and whose store is described. *finished is
+ * false when somebody asked to stop; then the store stands ready to go on. */
+bool sweep(const Study *study, Store *store, const SweepOptions *options, bool *finished,
+           Fail *fail);
+
+#endif
