@@ -41,7 +41,7 @@ static void add_field(Interp *in, Data *data, const Binding *binding, Span span)
 static Span assignment_place(const Node *block, const char *name) {
     Span span = block->span;
     for (uint32_t i = 0; i < block->kids.count; i++)
-        if (block->kids.at[i]->name == name) span = block->kids.at[i]->span;
+        if (block->kids.at[i]->name == name) span = block->kids.at[i]->name_span;
     return span;
 }
 

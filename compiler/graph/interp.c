@@ -12,13 +12,11 @@ enum { DEEPEST_CALL = 100, MOST_REPEATS = 1000, LONGEST_CHAIN = 6 };
 
 /* ---- messages ---- */
 
+enum { LONGEST_MESSAGE = 1024 };
+
 static Diag *error_with(Interp *in, Span span, const char *format, va_list list) {
-    va_list again;
-    va_copy(again, list);
-    int bytes = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    char *text = arena_alloc(in->arena, (size_t)bytes + 1);
-    vsnprintf(text, (size_t)bytes + 1, format, list);
+    char text[LONGEST_MESSAGE];
+    vsnprintf(text, sizeof text, format, list);
     return diag_error(in->diags, span, "%s", text);
 }
 

@@ -44,6 +44,7 @@ typedef struct {
     GNode *node;        /* TENSOR */
     double number;      /* NUMBER */
     bool real;          /* NUMBER */
+    bool weak;          /* TENSOR of i32 made of integer literals alone: adapts as they do */
     bool truth;         /* BOOL */
     Function *function; /* FUNCTION */
     const char *text;   /* STRING; NUMBER: the name it was given ("width"), or NULL */
@@ -198,6 +199,8 @@ Value value_where(Interp *in, Value condition, Value a, Value b, Span span);
  * error; `doing` is the verb of the message, "add". */
 bool common_elem(Interp *in, const Value *values, uint32_t count, const char *doing, Span span,
                  Elem *elem);
+/* `result`, weak when all it was made of is. */
+Value value_weak(Value result, const Value *values, uint32_t count);
 /* A value as a node of element type `elem`; NULL after an error. */
 GNode *value_node(Interp *in, Value value, Elem elem, Span span);
 /* Brings nodes into one graph and shape. NULL after an error; else the graph. */

@@ -40,7 +40,7 @@ static Graph *not_together(Interp *in, Span span) {
 Graph *meet(Interp *in, GNode **nodes, uint32_t count, Span span) {
     Graph *graph = in->graph;
     for (uint32_t i = 0; i < count; i++)
-        if (!is_in(graph, nodes[i])) graph = graph_of(in, nodes[i]);
+        if (in->finish && is_in(in->finish, nodes[i])) graph = in->finish;
     for (uint32_t i = 0; i < count; i++) {
         if (is_in(graph, nodes[i])) continue;
         if (in->init) {
@@ -166,9 +166,21 @@ static Value mixed(Interp *in, Value a, Value b, const char *doing, Span span) {
     return value_error();
 }
 
+static bool all_weak(const Value *values, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!values[i].weak && (values[i].kind != V_NUMBER || values[i].real)) return false;
+    return true;
+}
+
+Value value_weak(Value result, const Value *values, uint32_t count) {
+    result.weak =
+        result.kind == V_TENSOR && result.node->type.elem == E_I32 && all_weak(values, count);
+    return result;
+}
+
 /* bool goes with bool only. Of tensors: real with real or bytes, i32 with i32 or bytes, bytes alone
- * become real. A number adapts to the tensors; one that is meant as real (0.5) makes integers real.
- * Of numbers alone: i32 unless one is meant as real. */
+ * become real. A number, or a tensor of integer literals, adapts to the tensors; one that is meant
+ * as real (0.5) makes integers real. Of numbers alone: i32 unless one is meant as real. */
 bool common_elem(Interp *in, const Value *values, uint32_t count, const char *doing, Span span,
                  Elem *elem) {
     const Value *is_bool = NULL, *real = NULL, *integer = NULL, *byte = NULL, *number = NULL;
@@ -176,9 +188,9 @@ bool common_elem(Interp *in, const Value *values, uint32_t count, const char *do
     for (uint32_t i = 0; i < count; i++) {
         const Value *value = &values[i];
         if (value->kind == V_ERROR) return false;
-        if (value->kind == V_NUMBER) {
+        if (value->kind == V_NUMBER || value->weak) {
             number = value;
-            real_number |= value->real;
+            real_number |= value->kind == V_NUMBER && value->real;
         } else if (value->kind == V_BOOL ||
                    (value->kind == V_TENSOR && value->node->type.elem == E_BOOL)) {
             is_bool = value;
@@ -277,7 +289,7 @@ static Value arithmetic(Interp *in, TreeOp op, Value a, Value b, Span span) {
     if (!common_elem(in, both, 2, verb(op), span, &elem)) return value_error();
     if (elem == E_BOOL) return mixed(in, a, b, verb(op), span);
     if (op == TOP_DIV || op == TOP_POW) elem = in->real;
-    return elementwise(in, ops[op], elem, a, b, verb(op), span);
+    return value_weak(elementwise(in, ops[op], elem, a, b, verb(op), span), both, 2);
 }
 
 static Value comparison(Interp *in, TreeOp op, Value a, Value b, Span span) {
@@ -468,5 +480,7 @@ Value value_where(Interp *in, Value condition, Value a, Value b, Span span) {
     if (!nodes[1] || !nodes[2]) return value_error();
     Graph *graph = unify(in, nodes, 3, "choose between", span);
     if (!graph) return value_error();
-    return value_tensor(graph_select(graph, nodes[0], nodes[1], nodes[2], interp_place(in, span)));
+    Span place = interp_place(in, span);
+    GNode *chosen = graph_select(graph, nodes[0], nodes[1], nodes[2], place);
+    return value_weak(value_tensor(chosen), both, 2);
 }

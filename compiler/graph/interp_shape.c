@@ -155,7 +155,7 @@ static GNode *signature_tensor(Interp *in, const Frame *frame, const Node *param
     }
     Elem given = value.node->type.elem;
     if (given == elem) return value.node;
-    if (given == E_U8 && elem != E_BOOL) return cast_to(in, value.node, elem, span);
+    if ((given == E_U8 || value.weak) && elem != E_BOOL) return cast_to(in, value.node, elem, span);
     Diag *diag = interp_error(in, span, "'%s' of '%s' must be %s, not %s", param->name,
                               frame->decl->name, signature_show(in, type), value_show(in, value));
     interp_chain(in, diag);

@@ -63,6 +63,30 @@ static bool read_sizes(Interp *in, const BuiltinCall *call, const GNode *node, u
     return true;
 }
 
+/* The result that was asked for, as a message shows it. */
+static Type wanted_type(Interp *in, const GNode *node, uint32_t rank, const Dim *dims) {
+    Type type = {.elem = node->type.elem, .rank = rank + node->batched};
+    if (node->batched) type.dims[0] = batch_dim(in);
+    memcpy(type.dims + node->batched, dims, rank * sizeof *dims);
+    return type;
+}
+
+static Value cannot_reshape(Interp *in, const GNode *node, uint32_t rank, const Dim *dims, int open,
+                            Span span) {
+    Type wanted = wanted_type(in, node, rank, dims);
+    int64_t have = example_count(node);
+    if (open >= 0)
+        return interp_fail(
+            in, span, "cannot reshape %s: %" PRId64 " elements do not divide by the given sizes",
+            type_show(in, &node->type), have);
+    Diag *diag = interp_error(in, span, "cannot reshape %s to %s: there are %" PRId64 " elements%s",
+                              type_show(in, &node->type), type_show(in, &wanted), have,
+                              node->batched ? " per example" : "");
+    note_dims(diag, &node->type, node->batched);
+    interp_chain(in, diag);
+    return value_error();
+}
+
 static Value reshape(Interp *in, const BuiltinCall *call) {
     GNode *node = subject(in, call);
     Dim dims[MAX_RANK];
@@ -70,30 +94,14 @@ static Value reshape(Interp *in, const BuiltinCall *call) {
     int open;
     if (!node || !read_sizes(in, call, node, &rank, dims, &open)) return value_error();
     int64_t count = 1, have = example_count(node);
-    for (uint32_t i = 0; i < rank; i++) {
-        if (dims[i].size > have) count = have + 1;
-        if (count <= have) count *= dims[i].size;
-    }
+    for (uint32_t i = 0; i < rank && count <= have; i++) /* stops before it could overflow */
+        count = dims[i].size > have ? have + 1 : count * dims[i].size;
     if (open >= 0 && count <= have && have % count == 0) {
         dims[open].size = have / count;
         count = have;
     }
-    if (count == have) return value_tensor(reshape_example(in, node, rank, dims, call->span));
-    Type wanted = {.elem = node->type.elem, .rank = rank};
-    memcpy(wanted.dims, dims, rank * sizeof *dims);
-    if (open >= 0)
-        return interp_fail(in, call->span,
-                           "cannot reshape %s: %" PRId64
-                           " elements do not divide by the given sizes",
-                           type_show(in, &node->type), have);
-    Diag *diag =
-        interp_error(in, call->span,
-                     "cannot reshape %s to %s: %" PRId64 " elements per %s become another number",
-                     type_show(in, &node->type), type_show(in, &wanted), have,
-                     node->batched ? "example" : "tensor");
-    note_dims(diag, &node->type, node->batched);
-    interp_chain(in, diag);
-    return value_error();
+    if (count != have) return cannot_reshape(in, node, rank, dims, open, call->span);
+    return value_tensor(reshape_example(in, node, rank, dims, call->span));
 }
 
 static Value broadcast(Interp *in, const BuiltinCall *call) {
@@ -111,8 +119,7 @@ static Value broadcast(Interp *in, const BuiltinCall *call) {
     if (good)
         return value_tensor(
             broadcast_to(in, graph_of(in, node), node, rank, dims, node->batched, call->span));
-    Type wanted = {.elem = node->type.elem, .rank = rank};
-    memcpy(wanted.dims, dims, rank * sizeof *dims);
+    Type wanted = wanted_type(in, node, rank, dims);
     Diag *diag = interp_error(in, call->span, "cannot broadcast %s to %s",
                               type_show(in, &node->type), type_show(in, &wanted));
     note_dims(diag, &node->type, node->batched);
@@ -226,7 +233,8 @@ Value view_stack(Interp *in, const Value *values, uint32_t count, Span span) {
         nodes[i] = reshape_example(in, nodes[i], rank + 1, dims, span);
     }
     Dim whole = {.size = count, .origin = span};
-    return value_tensor(join(in, graph, nodes, count, nodes[0]->type.rank - 1, whole, span));
+    GNode *joined = join(in, graph, nodes, count, nodes[0]->type.rank - 1, whole, span);
+    return value_weak(value_tensor(joined), values, count);
 }
 
 /* All sizes but that of `axis` must agree. */
@@ -318,8 +326,8 @@ static bool select_axes(Interp *in, Selection *selection, const GNode *node, con
     uint32_t listed = tree->kids.count - 1, own = example_rank(node), open = 0;
     for (uint32_t i = 1; i <= listed; i++) open += tree->kids.at[i]->kind == N_ELLIPSIS;
     if (open > 1 || listed - open > own) {
-        interp_fail(in, tree->span, "%s has %u axes to index, not %u", type_show(in, &node->type),
-                    own, listed - open);
+        interp_fail(in, tree->span, "%s has %u ax%s to index, not %u", type_show(in, &node->type),
+                    own, own == 1 ? "is" : "es", listed - open);
         return false;
     }
     select_all(selection, node, node->batched);
