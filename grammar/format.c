@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     int kind;
     uint32_t line;
+    uint32_t levels; /* of indentation, for the first one of its line */
 } Bracket;
 
 typedef struct {
@@ -129,8 +130,8 @@ static uint32_t natural_gap(const Formatter *formatter, int before, bool unary, 
     case ')':
     case ']':
     case ',':
-    case ':':
     case T_END: return 0;
+    case ':': return before == ',';
     case '}': return top(formatter) != T_SET_OPEN && before != T_OPEN && before != T_STUDY_OPEN;
     case '(': return !ends_operand(before);
     case '[': return !ends_operand(before);
@@ -142,9 +143,11 @@ static void close_bracket(Formatter *formatter) {
     if (formatter->open.count) formatter->open.count--;
 }
 
-static void track_bracket(Formatter *formatter, int kind, uint32_t line) {
+/* A list that starts on a line that goes on with a statement stands deeper than that line. */
+static void track_bracket(Formatter *formatter, int kind, uint32_t line, bool deeper) {
+    uint32_t levels = 1 + (deeper && kind != T_OPEN);
     if (is_close(kind)) close_bracket(formatter);
-    if (is_open(kind)) vec_push(formatter->arena, &formatter->open, (Bracket){kind, line});
+    if (is_open(kind)) vec_push(formatter->arena, &formatter->open, (Bracket){kind, line, levels});
 }
 
 /* Lines with open brackets, each counted once; without those that `first` closes. */
@@ -156,7 +159,8 @@ static uint32_t depth_of(const Formatter *formatter, uint32_t first) {
         if (open) open--;
     }
     for (uint32_t i = 0; i < open; i++)
-        depth += i == 0 || formatter->open.at[i].line != formatter->open.at[i - 1].line;
+        if (i == 0 || formatter->open.at[i].line != formatter->open.at[i - 1].line)
+            depth += formatter->open.at[i].levels;
     return depth;
 }
 
@@ -170,11 +174,12 @@ static bool goes_on(const Formatter *formatter, int before) {
 
 static void lay_out(Formatter *formatter) {
     int before = 0; /* the last piece that is no comment */
-    bool unary = false;
+    bool unary = false, deeper = false;
     for (uint32_t i = 0; i < formatter->pieces.count; i++) {
         Piece *piece = &formatter->pieces.at[i];
         if (i == 0 || piece->newlines) {
-            uint32_t depth = depth_of(formatter, i) + goes_on(formatter, before);
+            deeper = goes_on(formatter, before);
+            uint32_t depth = depth_of(formatter, i) + deeper;
             bool blank = i > 0 && piece->newlines > 1 && !is_open(before) && !is_close(piece->kind);
             if (i > 0 && formatter->pieces.at[i - 1].kind == T_COMMENT)
                 blank = piece->newlines > 1 && !is_close(piece->kind);
@@ -185,7 +190,7 @@ static void lay_out(Formatter *formatter) {
         formatter->lines.at[formatter->lines.count - 1].count++;
         if (piece->kind == T_COMMENT) continue;
         unary = piece->kind == '-' && !ends_operand(before);
-        track_bracket(formatter, piece->kind, formatter->lines.count);
+        track_bracket(formatter, piece->kind, formatter->lines.count, deeper);
         before = piece->kind;
     }
 }

@@ -118,8 +118,8 @@ static bool is_in(const char *name, const char *const *names, uint32_t count) {
 /* What starts an expression, and what may follow one to make it longer. */
 static const char *const STARTS[] = {"name",  "string", "number", "'true'", "'false'",
                                      "'not'", "'-'",    "'('",    "'['"};
-static const char *const GOES_ON[] = {"'and'", "'or'", "'=='", "'!='", "'<'",   "'<='", "'>'",
-                                      "'>='",  "'+'",  "'-'",  "'*'",  "'/'",   "'%'",  "'@'",
+static const char *const GOES_ON[] = {"'and'", "'or'", "'=='", "'!='", "'<'",    "'<='",  "'>'",
+                                      "'>='",  "'+'",  "'-'",  "'*'",  "'/'",    "'%'",   "'@'",
                                       "'^'",   "'('",  "'['",  "'.'",  "'then'", "'step'"};
 
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof *(array))
