@@ -11,9 +11,14 @@
 
 enum { LARGEST_FILE = 16 * 1024 * 1024 };
 
+typedef struct {
+    Source source;
+    Vec(uint32_t) lines; /* where each line starts, from the file's start */
+} File;
+
 struct Sources {
     Arena *arena;
-    Vec(Source *) files;
+    Vec(File *) files;
     uint32_t next_base;
 };
 
@@ -26,13 +31,17 @@ Sources *sources_new(Arena *program) {
 
 /* `text` is NUL-terminated and lives in the arena. */
 static const Source *append(Sources *sources, const char *name, const char *text, uint32_t bytes) {
-    Source *source = arena_alloc(sources->arena, sizeof *source);
+    File *file = arena_alloc(sources->arena, sizeof *file);
+    Source *source = &file->source;
     source->name = arena_copy(sources->arena, name, strlen(name));
     source->text = text;
     source->base = sources->next_base;
     source->bytes = bytes;
     sources->next_base += bytes + 1; /* the end of the file is a place, too */
-    vec_push(sources->arena, &sources->files, source);
+    vec_push(sources->arena, &file->lines, 0);
+    for (uint32_t i = 0; i < bytes; i++)
+        if (text[i] == '\n') vec_push(sources->arena, &file->lines, i + 1);
+    vec_push(sources->arena, &sources->files, file);
     return source;
 }
 
@@ -72,13 +81,26 @@ const Source *sources_read(Sources *sources, const char *path, const char *shown
     return text ? append(sources, shown_name, text, bytes) : NULL;
 }
 
-static const Source *find_source(const Sources *sources, uint32_t offset) {
-    if (offset == 0) return NULL;
-    for (uint32_t i = 0; i < sources->files.count; i++) {
-        const Source *source = sources->files.at[i];
-        if (offset >= source->base && offset - source->base <= source->bytes) return source;
+static const File *find_file(const Sources *sources, uint32_t offset) {
+    for (uint32_t i = 0; offset != 0 && i < sources->files.count; i++) {
+        const File *file = sources->files.at[i];
+        if (offset >= file->source.base && offset - file->source.base <= file->source.bytes)
+            return file;
     }
     return NULL;
+}
+
+/* The index of the last line that starts at `at` or before. */
+static uint32_t find_line(const File *file, uint32_t at) {
+    uint32_t low = 0, high = file->lines.count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (file->lines.at[middle] <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static uint32_t count_characters(const char *text, uint32_t bytes) {
@@ -88,20 +110,19 @@ static uint32_t count_characters(const char *text, uint32_t bytes) {
 }
 
 Location sources_locate(const Sources *sources, uint32_t offset) {
-    Location place = {.source = find_source(sources, offset)};
-    if (!place.source) return place;
-    const char *text = place.source->text;
-    uint32_t at = offset - place.source->base, start = 0;
-    place.line = 1;
-    for (uint32_t i = 0; i < at; i++)
-        if (text[i] == '\n') place.line++, start = i + 1;
-    const char *end = memchr(text + start, '\n', place.source->bytes - start);
-    uint32_t stop = end ? (uint32_t)(end - text) : place.source->bytes;
+    const File *file = find_file(sources, offset);
+    if (!file) return (Location){0};
+    const char *text = file->source.text;
+    uint32_t at = offset - file->source.base, line = find_line(file, at);
+    uint32_t start = file->lines.at[line];
+    bool last = line + 1 == file->lines.count;
+    uint32_t stop = last ? file->source.bytes : file->lines.at[line + 1] - 1;
     if (stop > start && text[stop - 1] == '\r') stop--;
-    place.line_text = text + start;
-    place.line_bytes = stop - start;
-    place.column = 1 + count_characters(text + start, at - start);
-    return place;
+    return (Location){.source = &file->source,
+                      .line = line + 1,
+                      .column = 1 + count_characters(text + start, at - start),
+                      .line_text = text + start,
+                      .line_bytes = stop - start};
 }
 
 const char *sources_short_place(const Sources *sources, Span span, Arena *arena) {

@@ -60,6 +60,12 @@ static void lines(void **state) {
         "study s {\n    scientific o in {\n        a(x: 1,\n            y: 2),\n        b\n    }\n}\n");
 }
 
+static void lists_over_lines(void **state) {
+    (void)state;
+    assert_format("def f(x) {\nreturn x[...,:2] +\ng(x,\ny: 1)\n}",
+                  "def f(x) {\n    return x[..., :2] +\n        g(x,\n            y: 1)\n}\n");
+}
+
 static void comments(void **state) {
     (void)state;
     assert_format(
@@ -99,11 +105,9 @@ static void examples_and_modules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spacing),
-        cmocka_unit_test(lines),
-        cmocka_unit_test(comments),
-        cmocka_unit_test(columns),
-        cmocka_unit_test(examples_and_modules),
+        cmocka_unit_test(spacing),          cmocka_unit_test(lines),
+        cmocka_unit_test(lists_over_lines), cmocka_unit_test(comments),
+        cmocka_unit_test(columns),          cmocka_unit_test(examples_and_modules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
