@@ -1,0 +1,205 @@
+/* Data files with damage: whatever the bytes, a reader returns, with a data set or with a reason.
+ *
+ *     fuzz_data_readers [COUNT [SEED]]     COUNT mutated files of each kind; meant for the
+ * sanitizers fuzz_data_readers FILE               reads one file as each kind (for a fuzzer that
+ * makes files, or a bug report)
+ *
+ * Everything is a function of the seed; a failure prints the number of the file and leaves it in
+ * the directory. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "runtime/data.h"
+#include "runtime/philox.h"
+
+enum { KINDS = 4, MOST_BYTES = 4096 };
+
+typedef struct {
+    unsigned char bytes[MOST_BYTES];
+    size_t count;
+} Buffer;
+
+/* ---- the sound files ---- */
+
+static const char *const columns[] = {"a", "2"}, *const class_column[] = {"c"},
+                         *const categories[] = {"red", "green"};
+static const TuneField array_field = {
+    .name = "x", .type = TUNE_FIELD_F32, .elem = TUNE_F32, .rank = 1, .dims = {3}, .file = "file"};
+static const TuneField label_field = {
+    .name = "y", .type = TUNE_FIELD_CLASS, .elem = TUNE_I32, .classes = 9, .file = "file"};
+static const TuneField csv_fields[] = {
+    {.name = "x",
+     .type = TUNE_FIELD_F32,
+     .elem = TUNE_F32,
+     .rank = 1,
+     .dims = {2},
+     .columns = columns,
+     .column_count = 2},
+    {.name = "c",
+     .type = TUNE_FIELD_CLASS,
+     .elem = TUNE_I32,
+     .classes = 2,
+     .class_names = categories,
+     .columns = class_column,
+     .column_count = 1},
+};
+static const TuneData sets[KINDS] = {
+    {.name = "idx", .kind = TUNE_DATA_IDX, .fields = &label_field, .field_count = 1},
+    {.name = "idx", .kind = TUNE_DATA_IDX, .fields = &array_field, .field_count = 1},
+    {.name = "npy", .kind = TUNE_DATA_NPY, .fields = &array_field, .field_count = 1},
+    {.name = "csv",
+     .kind = TUNE_DATA_CSV,
+     .fields = csv_fields,
+     .field_count = 2,
+     .csv_file = "file",
+     .csv_header = true,
+     .csv_separator = ','},
+};
+
+static void append(Buffer *buffer, const void *bytes, size_t count) {
+    if (buffer->count + count > MOST_BYTES) count = MOST_BYTES - buffer->count;
+    memcpy(buffer->bytes + buffer->count, bytes, count);
+    buffer->count += count;
+}
+
+static void sound_file(int kind, Buffer *buffer) {
+    static const char header[] =
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }                 \n";
+    static const char rows[] =
+        "a,b,c,\"d \"\"e\"\"\"\r\n1,2.5,red,x\r\n-3e2, 4 ,\"green\",\"a\nb\"\r\n0.5,1,red,\r\n";
+    static const unsigned char zeros[48];
+    buffer->count = 0;
+    if (kind == 0) append(buffer, "\0\0\10\1\0\0\0\5\1\2\3\4\10", 13);
+    if (kind == 1) append(buffer, "\0\0\15\2\0\0\0\4\0\0\0\3", 12);
+    if (kind == 2)
+        append(buffer, "\x93NUMPY\1\0", 8),
+            append(buffer, (const char[2]){sizeof header - 1, 0}, 2),
+            append(buffer, header, sizeof header - 1);
+    if (kind == 1 || kind == 2) append(buffer, zeros, 48);
+    if (kind == 3) append(buffer, rows, sizeof rows - 1);
+}
+
+/* ---- damage ---- */
+
+typedef struct {
+    uint32_t key[2];
+    uint32_t drawn;
+} Dice;
+
+static uint32_t draw(Dice *dice, uint32_t bound) {
+    PhiloxBlock block = philox((const uint32_t[4]){dice->drawn++, 0, 0, 0}, dice->key);
+    return (uint32_t)((uint64_t)block.word[0] * bound >> 32);
+}
+
+static void remove_part(Buffer *buffer, size_t at, size_t count) {
+    if (count > buffer->count - at) count = buffer->count - at;
+    memmove(buffer->bytes + at, buffer->bytes + at + count, buffer->count - at - count);
+    buffer->count -= count;
+}
+
+static void repeat_part(Buffer *buffer, size_t at, size_t count) {
+    if (count > buffer->count - at) count = buffer->count - at;
+    if (buffer->count + count > MOST_BYTES) return;
+    memmove(buffer->bytes + at + count, buffer->bytes + at, buffer->count - at);
+    buffer->count += count;
+}
+
+static void damage(Buffer *buffer, Dice *dice) {
+    static const unsigned char telling[] = {0,    1,   0x7F, 0x80, 0xFF, '"', ',', '\n', '\r',
+                                            '\'', '(', ')',  '{',  '}',  '[', '9', '-',  ' '};
+    if (buffer->count == 0) return;
+    size_t at = draw(dice, (uint32_t)buffer->count);
+    switch (draw(dice, 6)) {
+    case 0: buffer->bytes[at] ^= (unsigned char)(1 << draw(dice, 8)); return;
+    case 1: buffer->bytes[at] = (unsigned char)draw(dice, 256); return;
+    case 2: buffer->bytes[at] = telling[draw(dice, sizeof telling)]; return;
+    case 3: remove_part(buffer, at, 1 + draw(dice, 8)); return;
+    case 4: repeat_part(buffer, at, 1 + draw(dice, 16)); return;
+    default: buffer->count = draw(dice, 8) == 0 ? at : buffer->count; return;
+    }
+}
+
+static void compress_buffer(Buffer *buffer) {
+    Buffer packed = {.count = 0};
+    z_stream stream = {.next_in = buffer->bytes,
+                       .avail_in = (uInt)buffer->count,
+                       .next_out = packed.bytes,
+                       .avail_out = MOST_BYTES};
+    if (deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        abort();
+    if (deflate(&stream, Z_FINISH) == Z_STREAM_END) {
+        packed.count = MOST_BYTES - stream.avail_out;
+        *buffer = packed;
+    }
+    deflateEnd(&stream);
+}
+
+/* ---- reading ---- */
+
+static bool write_file(const Buffer *buffer) {
+    FILE *file = fopen("file", "wb");
+    if (!file) return false;
+    bool written = fwrite(buffer->bytes, 1, buffer->count, file) == buffer->count;
+    return fclose(file) == 0 && written;
+}
+
+/* Whether the reader kept its word. */
+static bool read_file(int kind, bool *accepted) {
+    DataSet set;
+    Fail fail = {0};
+    *accepted = data_load(&sets[kind], ".", &set, &fail);
+    if (!*accepted) return fail.text[0] != '\0' && set.fields == NULL;
+    bool sound = set.examples > 0 && set.order != NULL && data_fingerprint(&set) != 0;
+    data_release(&set);
+    return sound;
+}
+
+static int read_given(const char *path) {
+    char whole[4096];
+    bool accepted, kept = true;
+    if (!realpath(path, whole)) return perror(path), 1;
+    if (symlink(whole, "file") != 0) return perror("file"), 1;
+    for (int kind = 0; kind < KINDS; kind++) kept &= read_file(kind, &accepted);
+    return kept ? 0 : 1;
+}
+
+static bool read_damaged(int kind, uint32_t number, uint64_t seed, bool *accepted) {
+    Buffer buffer;
+    Dice dice = {{0, 0}, 0};
+    philox_key(seed, (uint64_t)kind << 32 | number, PURPOSE_TRIAL, dice.key);
+    sound_file(kind, &buffer);
+    bool packed = draw(&dice, 3) == 0;
+    for (uint32_t times = draw(&dice, 6); times > 0; times--) damage(&buffer, &dice);
+    if (packed) compress_buffer(&buffer);
+    if (packed && draw(&dice, 2) == 0) damage(&buffer, &dice);
+    return write_file(&buffer) && read_file(kind, accepted);
+}
+
+int main(int count, char **arguments) {
+    char directory[] = "/tmp/tune-fuzz-XXXXXX", command[64], given[4096] = "";
+    uint32_t files = count > 1 ? (uint32_t)strtoul(arguments[1], NULL, 10) : 2000,
+             accepted_files = 0;
+    uint64_t seed = count > 2 ? strtoull(arguments[2], NULL, 10) : 1;
+    if (count == 2 && access(arguments[1], R_OK) == 0 && !realpath(arguments[1], given))
+        return perror(arguments[1]), 1;
+    if (!mkdtemp(directory) || chdir(directory) != 0) return perror(directory), 1;
+    int status = given[0] ? read_given(given) : 0;
+    for (int kind = 0; kind < KINDS && !given[0]; kind++) {
+        for (uint32_t number = 0; number < files; number++) {
+            bool accepted = false;
+            if (!read_damaged(kind, number, seed, &accepted)) {
+                printf("kind %d, file %u, seed %llu: the reader broke its word; see %s/file\n",
+                       kind, number, (unsigned long long)seed, directory);
+                return 1;
+            }
+            accepted_files += accepted;
+        }
+    }
+    if (!given[0]) printf("%u files, %u of them sound\n", files * KINDS, accepted_files);
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    return chdir("/") != 0 || system(command) != 0 ? 1 : status;
+}
