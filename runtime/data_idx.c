@@ -26,10 +26,10 @@ static bool cell_of_type(unsigned char type, Cell *cell) {
 }
 
 static bool fail_magic(const Stream *stream, const unsigned char magic[4], Fail *fail) {
-    fail_set(
-        fail,
-        "'%s' is not an IDX file: it begins with %02x %02x %02x %02x, not with 00 00, a type and a rank",
-        stream_path(stream), magic[0], magic[1], magic[2], magic[3]);
+    fail_set(fail,
+             "'%s' is not an IDX file: it begins with %02x %02x %02x %02x, "
+             "not with 00 00, a type and a rank",
+             stream_path(stream), magic[0], magic[1], magic[2], magic[3]);
     return fail_help(
         fail, "an IDX file of bytes begins with 00 00 08; is this the file that the field means?");
 }

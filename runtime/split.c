@@ -42,12 +42,12 @@ static bool plain_counts(DataSet *set, Fail *fail) {
     for (int s = 0; s < TUNE_SPLITS; s++)
         if (set->info->has_split[s]) sum += set->info->split[s];
     if (sum > (double)set->examples) {
-        fail_set(
-            fail,
-            "the split wants %.0f examples (train %.0f, valid %.0f, test %.0f), but there are %" PRIu64,
-            sum, set->info->has_split[TUNE_TRAIN] ? set->info->split[TUNE_TRAIN] : 0,
-            set->info->has_split[TUNE_VALID] ? set->info->split[TUNE_VALID] : 0,
-            set->info->has_split[TUNE_TEST] ? set->info->split[TUNE_TEST] : 0, set->examples);
+        fail_set(fail,
+                 "the split wants %.0f examples (train %.0f, valid %.0f, test %.0f), "
+                 "but there are %" PRIu64,
+                 sum, set->info->has_split[TUNE_TRAIN] ? set->info->split[TUNE_TRAIN] : 0,
+                 set->info->has_split[TUNE_VALID] ? set->info->split[TUNE_VALID] : 0,
+                 set->info->has_split[TUNE_TEST] ? set->info->split[TUNE_TEST] : 0, set->examples);
         return fail_help(fail, "make the split smaller, or give fractions such as 0.8, 0.1, 0.1");
     }
     for (int s = 0; s < TUNE_SPLITS; s++)
