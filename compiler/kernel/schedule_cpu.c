@@ -1,0 +1,208 @@
+/* Schedules for one core: which axis is a vector, how far loops unroll, and the register tiles of
+ * contractions by a static cost model. Whatever changes the order of a reduction (vector axis, lanes, unroll)
+ * depends on the extents and the target only, so fused and unfused kernels give the same bits. */
+#include "compiler/kernel/schedule.h"
+
+enum { MAX_UNROLL = 4, BIG_BODY = 24, MAX_TILE_M = 24, MAX_TILE_VECTORS = 6 };
+
+/* The axes that each expression's value changes with, and the widest real type that changes with `axis`. */
+static void find_axes(const Kernel *kernel, uint32_t *axes) {
+    uint32_t outer = (1u << kernel->outer_count) - 1;
+    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
+        const Expr *expr = &kernel->exprs.at[e];
+        if (expr->kind == X_RESULT) axes[e] = outer;
+        if (expr->kind == X_RESULT && kernel->stages.at[expr->index].contraction)
+            axes[e] |= 3u << kernel->outer_count;
+        for (uint32_t i = 0; i < kernel->axis_count; i++)
+            if (expr->at.coeff[i]) axes[e] |= 1u << i;
+        for (uint32_t i = 0; i < 3; i++)
+            if (expr->in[i] >= 0) axes[e] |= axes[expr->in[i]];
+        if (expr->guard >= 0) axes[e] |= axes[expr->guard];
+    }
+}
+
+static uint32_t widest_bytes(const Kernel *kernel, const uint32_t *axes, uint32_t axis) {
+    uint32_t widest = 0, any = 0;
+    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
+        const Expr *expr = &kernel->exprs.at[e];
+        if (!(axes[e] >> axis & 1)) continue;
+        uint32_t bytes = elem_bytes(expr->elem);
+        if (bytes > any) any = bytes;
+        if (elem_is_real(expr->elem) && bytes > widest) widest = bytes;
+    }
+    if (widest) return widest;
+    return any > 4 ? any : 4;
+}
+
+/* ---- the vector axis ---- */
+
+static int stride_score(const Affine *at, uint32_t axis) {
+    if (at->coeff[axis] == 1) return 1;
+    return at->coeff[axis] ? -1 : 0;
+}
+
+/* Loads and stores that run along `axis` in memory, less those that jump. */
+static int axis_score(const Kernel *kernel, uint32_t axis) {
+    int score = 0;
+    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
+        const Expr *expr = &kernel->exprs.at[e];
+        if (expr->kind != X_LOAD || expr->buffer->space == SPACE_LOCAL) continue;
+        score += expr->gather == (int)axis ? -1 : stride_score(&expr->at, axis);
+    }
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        const Stage *stage = &kernel->stages.at[s];
+        for (uint32_t i = 0; i < stage->stores.count; i++)
+            if (stage->stores.at[i].buffer->space != SPACE_LOCAL)
+                score += stride_score(&stage->stores.at[i].at, axis);
+    }
+    return score;
+}
+
+/* The last inner axis, unless only the last outer one runs along memory (sums over rows); -1 when the kernel
+ * has no loop worth a vector. */
+static int vector_axis(const Kernel *kernel) {
+    if (!kernel->axis_count) return -1;
+    uint32_t inner = kernel->axis_count - 1;
+    bool has_inner = kernel->axis_count > kernel->outer_count;
+    if (!has_inner) return (int)kernel->outer_count - 1;
+    if (!kernel->outer_count || kernel->locals.count) return kernel->axes[inner].extent > 1 ? (int)inner : -1;
+    uint32_t outer = kernel->outer_count - 1;
+    if (axis_score(kernel, outer) > axis_score(kernel, inner)) return (int)outer;
+    return kernel->axes[inner].extent > 1 ? (int)inner : -1;
+}
+
+static uint32_t unroll_for(int64_t extent, uint32_t lanes, uint32_t limit) {
+    int64_t vectors = extent / lanes;
+    uint32_t unroll = 1;
+    while (2 * unroll <= limit && 2 * (int64_t)unroll <= vectors) unroll *= 2;
+    return unroll;
+}
+
+static uint32_t op_count(const Kernel *kernel) {
+    uint32_t count = 0;
+    for (uint32_t e = 0; e < kernel->exprs.count; e++) count += kernel->exprs.at[e].kind == X_OP;
+    return count;
+}
+
+static void schedule_loops(Kernel *kernel, int axis) {
+    bool outer = axis >= 0 && (uint32_t)axis < kernel->outer_count;
+    bool big = op_count(kernel) > BIG_BODY;
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        Stage *stage = &kernel->stages.at[s];
+        bool along = axis >= 0 && (outer || stage->inner >> axis & 1);
+        stage->vector_axis = along ? axis : -1;
+        stage->unroll = 1;
+        if (!along || outer) continue;
+        /* a reduction's accumulators are part of its meaning: extent and lanes alone decide */
+        bool reduces = stage->reductions.count > 0;
+        stage->unroll = unroll_for(kernel->axes[axis].extent, kernel->lanes,
+                                   reduces ? MAX_UNROLL : big ? 1 : 2);
+    }
+}
+
+/* ---- contractions ---- */
+
+/* Cycles per step of k of a tile of `rows` by `vectors` on a core with two FMA and two load pipes and an FMA
+ * latency of four. */
+static double tile_cycles(int64_t rows, int64_t vectors) {
+    double arithmetic = 0.5 * (double)(rows * vectors);
+    double loads = 0.5 * (double)(rows + vectors);
+    double cycles = arithmetic > loads ? arithmetic : loads;
+    return cycles < 4 ? 4 : cycles;
+}
+
+typedef struct {
+    int64_t m, vectors, k;
+} Product;
+
+static double rows_cost(const Product *p, int64_t tile_m, int64_t vectors) {
+    double cost = 0;
+    const double start = 16 + 2 * (double)vectors; /* zeroing, epilogue, loop */
+    int64_t whole = p->m / tile_m, rest = p->m % tile_m;
+    cost += (double)whole * (tile_cycles(tile_m, vectors) * (double)p->k + start);
+    if (rest) cost += tile_cycles(rest, vectors) * (double)p->k + 2 * start;
+    /* loads share the pipes with what the model leaves out */
+    return cost + 0.02 * (double)(p->m * p->k) * (1 + (double)vectors / (double)tile_m);
+}
+
+static double product_cost(const Product *p, int64_t tile_m, int64_t tile_vectors) {
+    int64_t whole = p->vectors / tile_vectors, rest = p->vectors % tile_vectors;
+    double cost = (double)whole * rows_cost(p, tile_m, tile_vectors);
+    return rest ? cost + rows_cost(p, tile_m, rest) : cost;
+}
+
+static void choose_tile(Contraction *c, const Product *p, const CpuTarget *target) {
+    int64_t budget = target->vector_registers >= 32 ? 28 : 12;
+    double best = -1;
+    for (int64_t vectors = 1; vectors <= MAX_TILE_VECTORS && vectors <= p->vectors; vectors++)
+        for (int64_t rows = 1; rows <= MAX_TILE_M && rows <= p->m && rows * vectors <= budget; rows++) {
+            if (rows * vectors + vectors + 1 > target->vector_registers) continue;
+            double cost = product_cost(p, rows, vectors);
+            if (best >= 0 && cost >= best) continue;
+            best = cost;
+            c->tile_m = (uint32_t)rows;
+            c->tile_n_vectors = (uint32_t)vectors;
+        }
+}
+
+static Buffer *workspace(StepProgram *program, Kernel *kernel, const char *name, Elem elem,
+                         int64_t count, Arena *arena) {
+    Buffer *buffer = arena_alloc(arena, sizeof *buffer);
+    *buffer = (Buffer){.id = program->buffers.count,
+                       .name = arena_printf(arena, "%s.%s", kernel->name, name),
+                       .elem = elem, .count = count, .space = SPACE_SCRATCH};
+    vec_push(arena, &program->buffers, buffer);
+    vec_push(arena, &kernel->buffers, buffer);
+    return buffer;
+}
+
+static bool is_load(const Kernel *kernel, int expr) {
+    const Expr *x = &kernel->exprs.at[expr];
+    return x->kind == X_LOAD && x->guard < 0 && x->gather < 0;
+}
+
+/* A row of the tile of b is one run of memory. a is read element by element, at any stride. */
+static bool needs_pack_b(const Kernel *kernel, const Contraction *c) {
+    if (!is_load(kernel, c->b)) return true;
+    int64_t stride = kernel->exprs.at[c->b].at.coeff[c->n];
+    return kernel->axes[c->n].extent > 1 && stride != 1;
+}
+
+static void schedule_contraction(StepProgram *program, Kernel *kernel, const CpuTarget *target,
+                                 Arena *arena) {
+    Contraction *c = kernel->stages.at[0].contraction;
+    const Axis *axes = kernel->axes;
+    Elem elem = kernel->exprs.at[c->b].elem;
+    kernel->lanes = target->vector_bytes / elem_bytes(elem);
+    Product p = {axes[c->m].extent, (axes[c->n].extent + kernel->lanes - 1) / kernel->lanes,
+                 axes[c->k].extent};
+    choose_tile(c, &p, target);
+    c->block_k = (uint32_t)axes[c->k].extent;
+    c->block_n = c->tile_n_vectors * kernel->lanes;
+    if (needs_pack_b(kernel, c))
+        c->pack_b = workspace(program, kernel, "panel_b", elem, axes[c->k].extent * c->block_n, arena);
+    if (!is_load(kernel, c->a))
+        c->pack_a = workspace(program, kernel, "panel_a", elem, axes[c->m].extent * axes[c->k].extent,
+                              arena);
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        kernel->stages.at[s].vector_axis = (int)c->n;
+        kernel->stages.at[s].unroll = 1;
+    }
+}
+
+void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena) {
+    for (uint32_t i = 0; i < program->kernels.count; i++) {
+        Kernel *kernel = program->kernels.at[i];
+        if (kernel->stages.count && kernel->stages.at[0].contraction) {
+            schedule_contraction(program, kernel, target, arena);
+            continue;
+        }
+        uint32_t *axes = arena_alloc(arena, (kernel->exprs.count + 1) * sizeof *axes);
+        find_axes(kernel, axes);
+        int axis = vector_axis(kernel);
+        kernel->lanes = 1;
+        if (axis >= 0)
+            kernel->lanes = target->vector_bytes / widest_bytes(kernel, axes, (uint32_t)axis);
+        schedule_loops(kernel, axis);
+    }
+}
