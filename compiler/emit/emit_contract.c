@@ -16,8 +16,6 @@
 
 #include <assert.h>
 
-enum { K_UNROLL = 4 };
-
 typedef struct {
     uint32_t at, last; /* stage numbers: the contraction's, the last epilogue's */
     const Contraction *shape;
@@ -89,18 +87,23 @@ static void pack_a(Emitter *e, Product *p) {
     p->a = add_load(e, shape->pack_a, &copying.at);
 }
 
-static void store_panel(Emitter *e, const Product *p, int64_t row, uint32_t column,
-                        LLVMValueRef value) {
-    Affine at = {.offset = row * p->tile_n + column};
-    at.coeff[p->shape->k] = p->tile_n;
-    int64_t shift = e->shift[p->shape->k]; /* `row` counts it already */
-    e->shift[p->shape->k] = 0;
-    LLVMValueRef pointer = emit_pointer(e, p->shape->pack_b, &at);
-    e->shift[p->shape->k] = shift;
-    LLVMValueRef store = LLVMBuildStore(e->builder, value, pointer);
-    LLVMSetAlignment(store, elem_bytes(p->shape->pack_b->elem));
+static LLVMValueRef column(const Emitter *e, uint32_t number) {
+    return LLVMConstInt(LLVMInt64TypeInContext(e->context), number, false);
 }
 
+/* panel[k + row][column] = value, at the loop's k. */
+static void store_panel(Emitter *e, const Product *p, int64_t row, LLVMValueRef at_column,
+                        LLVMValueRef value) {
+    const Buffer *panel = p->shape->pack_b;
+    Affine at = {.offset = row * p->tile_n};
+    at.coeff[p->shape->k] = p->tile_n;
+    LLVMValueRef pointer = emit_pointer(e, panel, &at);
+    pointer = LLVMBuildInBoundsGEP2(e->builder, elem_type(e, panel->elem), pointer, &at_column, 1, "");
+    LLVMValueRef store = LLVMBuildStore(e->builder, value, pointer);
+    LLVMSetAlignment(store, elem_bytes(panel->elem));
+}
+
+/* Rows [from, to), `unroll` at a time. */
 static void pack_row_loop(Emitter *e, const Product *p, const Tile *tile, int64_t from, int64_t to,
                           int64_t unroll) {
     uint32_t k = p->shape->k, n = p->shape->n;
@@ -112,7 +115,8 @@ static void pack_row_loop(Emitter *e, const Product *p, const Tile *tile, int64_
             e->valid = c + 1 == tile->vectors ? tile->last_valid : p->lanes;
             LLVMValueRef value = emit_vector(e, p->shape->b);
             place_here(e);
-            store_panel(e, p, row, c * p->lanes, value);
+            e->shift[k] = 0;
+            store_panel(e, p, row, column(e, c * p->lanes), value);
         }
     loop_end(e, &loop);
     e->shift[k] = e->shift[n] = 0;
@@ -146,27 +150,37 @@ static void transpose(Emitter *e, LLVMValueRef *rows, uint32_t lanes) {
     }
 }
 
+/* lanes columns of the panel, from column `at` (a loop variable) on; `valid` of them exist. */
 typedef struct {
     const Product *p;
-    uint32_t column, valid; /* first column of the block in the panel; columns that exist */
+    LLVMValueRef at;
+    uint32_t valid;
 } Block;
 
 static void transpose_point(Emitter *e, void *context, uint32_t copy) {
     const Block *block = context;
-    uint32_t k = block->p->shape->k, n = block->p->shape->n, lanes = e->lanes;
+    const Contraction *shape = block->p->shape;
+    LLVMTypeRef elem = elem_type(e, shape->pack_b->elem);
     LLVMValueRef rows[64];
     (void)copy;
-    for (uint32_t i = 0; i < lanes; i++) {
-        e->shift[n] = block->column + i;
-        rows[i] = i < block->valid
-                      ? emit_vector(e, block->p->shape->b)
-                      : LLVMConstNull(vector_of(e, elem_type(e, block->p->shape->pack_b->elem)));
+    for (uint32_t i = 0; i < e->lanes; i++) {
+        e->shift[shape->n] = i;
+        rows[i] = i < block->valid ? emit_vector(e, shape->b) : LLVMConstNull(vector_of(e, elem));
     }
+    e->shift[shape->n] = 0;
     place_here(e);
-    transpose(e, rows, lanes);
-    for (uint32_t i = 0; i < e->valid; i++)
-        store_panel(e, block->p, e->shift[k] + i, block->column, rows[i]);
-    e->shift[n] = 0;
+    transpose(e, rows, e->lanes);
+    for (uint32_t i = 0; i < e->valid; i++) store_panel(e, block->p, i, block->at, rows[i]);
+}
+
+/* Blocks of columns in [from, to) of the panel whose first column is `first`. */
+static void transpose_blocks(Emitter *e, const Product *p, LLVMValueRef first, uint32_t from,
+                             uint32_t to, uint32_t valid) {
+    Loop loop = loop_begin(e, p->shape->n, from, to, p->lanes);
+    Block block = {p, e->axis[p->shape->n], valid};
+    e->axis[p->shape->n] = LLVMBuildNSWAdd(e->builder, first, block.at, "");
+    for_vectors(e, p->shape->k, 1, transpose_point, &block);
+    loop_end(e, &loop);
 }
 
 static void pack_b(Emitter *e, const Product *p, const Tile *tile) {
@@ -177,10 +191,14 @@ static void pack_b(Emitter *e, const Product *p, const Tile *tile) {
     }
     int vector_axis = e->vector_axis;
     e->vector_axis = (int)shape->k;
-    for (uint32_t c = 0; c < tile->vectors; c++) {
-        Block block = {p, c * p->lanes, c + 1 == tile->vectors ? tile->last_valid : p->lanes};
-        for_vectors(e, shape->k, 1, transpose_point, &block);
-    }
+    LLVMValueRef first = e->axis[shape->n];
+    uint32_t scope = e->axis_scope[shape->n];
+    uint32_t columns = tile->vectors * p->lanes, whole = columns;
+    if (tile->last_valid < p->lanes) whole -= p->lanes;
+    if (whole) transpose_blocks(e, p, first, 0, whole, p->lanes);
+    if (whole < columns) transpose_blocks(e, p, first, whole, columns, tile->last_valid);
+    e->axis[shape->n] = first;
+    e->axis_scope[shape->n] = scope;
     e->vector_axis = vector_axis;
 }
 
@@ -204,23 +222,18 @@ static void tile_step(Emitter *e, const Product *p, const Tile *tile, LLVMValueR
     e->shift[shape->m] = e->shift[shape->n] = 0;
 }
 
-/* k in [from, to), `unroll` steps per iteration. */
-static void tile_loop(Emitter *e, const Product *p, const Tile *tile, LLVMValueRef *sums,
-                      int64_t from, int64_t to, int64_t unroll) {
+/* The loop over k: one step per iteration, since a tile's multiply-adds alone fill the machine. */
+static void tile_loop(Emitter *e, const Product *p, const Tile *tile, LLVMValueRef *sums) {
     uint32_t k = p->shape->k, count = tile->rows * tile->vectors;
     LLVMValueRef *carried = arena_alloc(e->arena, count * sizeof *carried);
-    Loop loop = loop_begin(e, k, from, to, unroll);
+    Loop loop = loop_begin(e, k, 0, extent(e, k), 1);
     if (loop.repeats)
         for (uint32_t i = 0; i < count; i++) {
             carried[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(sums[i]), "");
             LLVMAddIncoming(carried[i], &sums[i], &loop.before, 1);
             sums[i] = carried[i];
         }
-    for (int64_t step = 0; step < unroll; step++) {
-        e->shift[k] = step;
-        tile_step(e, p, tile, sums);
-    }
-    e->shift[k] = 0;
+    tile_step(e, p, tile, sums);
     if (loop.repeats)
         for (uint32_t i = 0; i < count; i++) LLVMAddIncoming(carried[i], &sums[i], &e->here, 1);
     loop_end(e, &loop);
@@ -247,13 +260,11 @@ static void tile_epilogue(Emitter *e, const Product *p, const Tile *tile,
 }
 
 static void emit_tile(Emitter *e, const Product *p, const Tile *tile) {
-    int64_t steps = extent(e, p->shape->k), whole = steps / K_UNROLL * K_UNROLL;
     uint32_t count = tile->rows * tile->vectors;
     LLVMValueRef *sums = arena_alloc(e->arena, count * sizeof *sums);
     LLVMTypeRef type = vector_of(e, elem_type(e, e->exprs[p->shape->a].elem));
     for (uint32_t i = 0; i < count; i++) sums[i] = LLVMConstNull(type);
-    if (whole) tile_loop(e, p, tile, sums, 0, whole, K_UNROLL);
-    if (whole < steps) tile_loop(e, p, tile, sums, whole, steps, steps - whole);
+    tile_loop(e, p, tile, sums);
     tile_epilogue(e, p, tile, sums);
 }
 
