@@ -58,6 +58,7 @@ static bool never_negative_zero(const GNode *node) {
     case OP_PERMUTE:
     case OP_BROADCAST:
     case OP_SLICE:
+    case OP_SUB: /* -0 is only -0 - 0 */
     case OP_SQRT: return never_negative_zero(node->in[0]);
     default: return false;
     }

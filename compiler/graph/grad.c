@@ -3,6 +3,9 @@
  * the gradient is optimised and fused like anything else. Nodes that no parameter reaches get no
  * adjoint.
  *
+ * Arguments of a C call are evaluated in any order: a call has at most one argument that makes
+ * nodes, so that their order is the same whatever compiled the compiler.
+ *
  * At kinks: abs has slope 1 at 0; max goes to a where a >= b, min to a where a <= b; the maximum
  * over an axis is shared evenly among the elements equal to it. */
 #include "compiler/graph/graph.h"
@@ -60,7 +63,10 @@ static GNode *unary_gradient(Reverse *r, GNode *node, GNode *g) {
     GNode *a = node->in[0];
     switch (node->op) {
     case OP_NEG: return unary(r, OP_NEG, g);
-    case OP_ABS: return choose(r, binary(r, OP_LT, a, fill(r, 0, a)), unary(r, OP_NEG, g), g);
+    case OP_ABS: {
+        GNode *negative = binary(r, OP_LT, a, fill(r, 0, a));
+        return choose(r, negative, unary(r, OP_NEG, g), g);
+    }
     case OP_SQRT: return binary(r, OP_DIV, binary(r, OP_MUL, g, fill(r, 0.5, g)), node);
     case OP_EXP: return binary(r, OP_MUL, g, node);
     case OP_LOG: return binary(r, OP_DIV, g, a);
@@ -85,7 +91,8 @@ static GNode *pow_slope(Reverse *r, GNode *a, GNode *b) {
     if (graph_is_fill(b, &exponent)) /* not 0: that power is the constant 1 */
         return binary(r, OP_MUL, b, binary(r, OP_POW, a, fill(r, exponent - 1, b)));
     GNode *slope = binary(r, OP_MUL, b, binary(r, OP_POW, a, binary(r, OP_SUB, b, fill(r, 1, b))));
-    return choose(r, binary(r, OP_EQ, b, fill(r, 0, b)), fill(r, 0, slope), slope);
+    GNode *constant = binary(r, OP_EQ, b, fill(r, 0, b));
+    return choose(r, constant, fill(r, 0, slope), slope);
 }
 
 static void pow_gradient(Reverse *r, GNode *node, GNode *g) {

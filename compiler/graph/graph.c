@@ -53,12 +53,17 @@ static uint64_t node_hash(const GNode *node) {
     return hash;
 }
 
+static bool same_operands(const GNode *a, const GNode *b) {
+    for (uint32_t i = 0; i < a->in_count; i++)
+        if (a->in[i] != b->in[i]) return false;
+    return true;
+}
+
 static bool node_same(const GNode *a, const GNode *b) {
     return a->op == b->op && a->type.elem == b->type.elem && type_same_shape(&a->type, &b->type) &&
            a->per_trial == b->per_trial && a->batched == b->batched && a->in_count == b->in_count &&
-           memcmp(a->in, b->in, a->in_count * sizeof(GNode *)) == 0 &&
-           number_bits(a->number) == number_bits(b->number) && a->index == b->index &&
-           a->site == b->site && a->word == b->word && a->axes == b->axes &&
+           same_operands(a, b) && number_bits(a->number) == number_bits(b->number) &&
+           a->index == b->index && a->site == b->site && a->word == b->word && a->axes == b->axes &&
            memcmp(a->perm, b->perm, sizeof a->perm) == 0 &&
            memcmp(a->start, b->start, sizeof a->start) == 0 &&
            strcmp(a->einsum.a, b->einsum.a) == 0 && strcmp(a->einsum.b, b->einsum.b) == 0 &&

@@ -1,0 +1,315 @@
+/* Random graphs: a pool of nodes that grows by one random op at a time. */
+#include "tests/numeric/random_graph.h"
+
+static const Span nowhere = {0, 0};
+
+uint32_t rng_below(Rng *rng, uint32_t bound) { /* Steele and others 2014: splitmix64 */
+    uint64_t z = rng->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ z >> 31) >> 32) % bound;
+}
+
+double rng_real(Rng *rng, double lo, double hi) {
+    return lo + (hi - lo) * (rng_below(rng, 1u << 30) + 0.5) / (1u << 30);
+}
+
+Type random_type(Rng *rng, Elem elem, uint32_t least_rank, uint32_t most_rank) {
+    Type type = {.elem = elem};
+    do {
+        type.rank = least_rank + rng_below(rng, most_rank - least_rank + 1);
+        for (uint32_t i = 0; i < type.rank; i++) type.dims[i].size = 1 + rng_below(rng, 7);
+    } while (type_count(&type) > 400);
+    return type;
+}
+
+void random_perm(Rng *rng, uint32_t rank, uint32_t fixed, uint8_t perm[MAX_RANK]) {
+    for (uint8_t i = 0; i < rank; i++) perm[i] = i;
+    for (uint32_t i = rank; i > fixed + 1; i--) {
+        uint32_t at = fixed + rng_below(rng, i - fixed);
+        uint8_t held = perm[i - 1];
+        perm[i - 1] = perm[at];
+        perm[at] = held;
+    }
+}
+
+/* ---- the pool ---- */
+
+typedef struct {
+    Rng *rng;
+    Graph *graph;
+    Arena *arena;
+    int64_t batch;
+    GNodeList pool;
+} Maker;
+
+/* Often one of the last few, so that ops stand on each other. */
+static GNode *pick(Maker *m) {
+    if (rng_below(m->rng, 2)) return m->pool.at[m->pool.count - 1 - rng_below(m->rng, 3)];
+    return m->pool.at[rng_below(m->rng, m->pool.count)];
+}
+
+/* A pooled node for which `elem` holds (any real one for f32 and f64), or NULL. */
+static GNode *pick_elem(Maker *m, Elem elem) {
+    for (int attempt = 0; attempt < 20; attempt++) {
+        GNode *node = pick(m);
+        if (node->type.elem == elem) return node;
+    }
+    return NULL;
+}
+
+static double special(Maker *m) {
+    static const double numbers[] = {0, -0.0, 1, -1, 2, 0.5, 4, -8, 3, 0.1, 1.5, -0.7};
+    return numbers[rng_below(m->rng, sizeof numbers / sizeof *numbers)];
+}
+
+static GNode *number_like(Maker *m, const GNode *like) {
+    double number = special(m);
+    if (!elem_is_real(like->type.elem))
+        number = like->type.elem == E_BOOL ? number > 0 : (double)(int)(number * number);
+    return graph_fill(m->graph, number, like->type.elem, &like->type, like->batched, nowhere);
+}
+
+/* Another operand for an op with `like`: same shape and element type. */
+static GNode *partner(Maker *m, GNode *like) {
+    if (rng_below(m->rng, 3) == 0) return number_like(m, like);
+    for (int attempt = 0; attempt < 40; attempt++) {
+        GNode *node = pick(m);
+        if (node->type.elem != like->type.elem) continue;
+        if (type_same_shape(&node->type, &like->type)) return node;
+        if (node->type.rank || like->type.rank == 0) continue;
+        Dim ones[MAX_RANK] = {{.size = 1}, {.size = 1}, {.size = 1},
+                              {.size = 1}, {.size = 1}, {.size = 1}};
+        node = graph_reshape(m->graph, node, like->type.rank, ones, false, nowhere);
+        return graph_broadcast(m->graph, node, like->type.rank, like->type.dims, like->batched,
+                               nowhere);
+    }
+    return number_like(m, like);
+}
+
+/* Values stay moderate, so that no comparison of results drowns in infinities. */
+static GNode *tame(Maker *m, GNode *a) {
+    return rng_below(m->rng, 2) ? graph_unary(m->graph, OP_TANH, a, nowhere)
+                                : graph_unary(m->graph, OP_SIN, a, nowhere);
+}
+
+static GNode *make_unary(Maker *m, GNode *a) {
+    Graph *g = m->graph;
+    Elem elem = a->type.elem;
+    if (elem == E_BOOL)
+        return rng_below(m->rng, 2) ? graph_unary(g, OP_NOT, a, nowhere)
+                                    : graph_cast(g, a, g->real, nowhere);
+    if (elem == E_U32)
+        return rng_below(m->rng, 2) ? graph_shr(g, a, 8 + rng_below(m->rng, 4), nowhere)
+                                    : graph_cast(g, graph_shr(g, a, 12, nowhere), g->real, nowhere);
+    if (elem == E_I32)
+        return rng_below(m->rng, 3) ? graph_cast(g, a, g->real, nowhere)
+                                    : graph_unary(g, OP_NEG, a, nowhere);
+    if (elem == E_U8) return graph_cast(g, a, rng_below(m->rng, 2) ? E_I32 : g->real, nowhere);
+    static const Op ops[] = {OP_NEG, OP_NEG,  OP_ABS, OP_EXP,   OP_SIN,
+                             OP_COS, OP_TANH, OP_ERF, OP_FLOOR, OP_STOP};
+    switch (rng_below(m->rng, 8)) {
+    case 0: return graph_unary(g, OP_SQRT, graph_unary(g, OP_ABS, a, nowhere), nowhere);
+    case 1: return graph_unary(g, OP_LOG, graph_unary(g, OP_EXP, tame(m, a), nowhere), nowhere);
+    case 2: return graph_cast(g, tame(m, a), rng_below(m->rng, 2) ? E_BOOL : E_I32, nowhere);
+    default: {
+        Op op = ops[rng_below(m->rng, sizeof ops / sizeof *ops)];
+        return graph_unary(g, op, op == OP_EXP ? tame(m, a) : a, nowhere);
+    }
+    }
+}
+
+static GNode *make_binary(Maker *m, GNode *a) {
+    static const Op real_ops[] = {OP_ADD, OP_ADD, OP_SUB, OP_SUB, OP_MUL, OP_MUL, OP_MUL, OP_DIV,
+                                  OP_MAX, OP_MIN, OP_LT,  OP_LE,  OP_EQ,  OP_MOD, OP_POW};
+    static const Op integer_ops[] = {OP_ADD, OP_SUB, OP_MAX, OP_MIN, OP_LT, OP_LE, OP_EQ};
+    static const Op bool_ops[] = {OP_AND, OP_OR, OP_EQ};
+    Graph *g = m->graph;
+    GNode *b = partner(m, a);
+    if (rng_below(m->rng, 8) == 0) b = a;
+    Op op = real_ops[rng_below(m->rng, sizeof real_ops / sizeof *real_ops)];
+    if (!elem_is_real(a->type.elem)) op = integer_ops[rng_below(m->rng, 7)];
+    if (a->type.elem == E_BOOL) op = bool_ops[rng_below(m->rng, 3)];
+    bool swap = rng_below(m->rng, 4) == 0;
+    if (op == OP_POW)
+        a = graph_binary(g, OP_ADD, graph_unary(g, OP_ABS, a, nowhere),
+                         graph_fill(g, 0.5, g->real, &a->type, a->batched, nowhere), nowhere);
+    if (op == OP_POW) b = tame(m, b);
+    if ((op == OP_DIV || op == OP_MOD) && !graph_is_fill(b, NULL))
+        b = graph_unary(g, OP_EXP, tame(m, b), nowhere);
+    return swap && op != OP_POW && op != OP_DIV && op != OP_MOD
+               ? graph_binary(g, op, b, a, nowhere)
+               : graph_binary(g, op, a, b, nowhere);
+}
+
+static GNode *make_select(Maker *m, GNode *a) {
+    GNode *like = pick_elem(m, m->graph->real);
+    if (a->type.elem != m->graph->real) a = like;
+    if (!a) return NULL;
+    GNode *condition = graph_binary(m->graph, OP_LT, a, partner(m, a), nowhere);
+    if (rng_below(m->rng, 4) == 0) condition = graph_unary(m->graph, OP_NOT, condition, nowhere);
+    if (rng_below(m->rng, 6) == 0) condition = number_like(m, condition);
+    return graph_select(m->graph, condition, a, partner(m, a), nowhere);
+}
+
+static GNode *make_reduce(Maker *m, GNode *a) {
+    if (a->type.elem == E_BOOL || a->type.elem == E_U8 || a->type.elem == E_U32 ||
+        a->type.rank == 0)
+        return NULL;
+    uint32_t axes = 1 + rng_below(m->rng, (1u << a->type.rank) - 1);
+    if (a->batched && rng_below(m->rng, 2)) axes &= ~1u;
+    return graph_reduce(m->graph, rng_below(m->rng, 2) ? OP_SUM : OP_REDUCE_MAX, a, axes, nowhere);
+}
+
+/* ---- views ---- */
+
+static GNode *make_reshape(Maker *m, GNode *a) {
+    Dim dims[MAX_RANK];
+    uint32_t rank = 0, first = a->batched;
+    for (uint32_t i = 0; i < a->type.rank; i++) { /* joins neighbours, inserts ones */
+        bool joins = i > first && rank > 0 && rng_below(m->rng, 2);
+        if (joins)
+            dims[rank - 1].size *= a->type.dims[i].size;
+        else
+            dims[rank++] = a->type.dims[i];
+    }
+    if (rank < 5 && rng_below(m->rng, 2)) dims[rank++] = (Dim){.size = 1};
+    return graph_reshape(m->graph, a, rank, dims, a->batched, nowhere);
+}
+
+static GNode *make_broadcast(Maker *m, GNode *a) {
+    Dim dims[MAX_RANK];
+    bool batched = a->batched;
+    for (uint32_t i = 0; i < a->type.rank; i++) {
+        dims[i] = a->type.dims[i];
+        if (dims[i].size != 1 || (i == 0 && batched)) continue;
+        dims[i].size = i == 0 ? m->batch : 1 + rng_below(m->rng, 5);
+        if (i == 0) batched = true;
+    }
+    return graph_broadcast(m->graph, a, a->type.rank, dims, batched, nowhere);
+}
+
+static GNode *make_slice(Maker *m, GNode *a) {
+    int64_t start[MAX_RANK] = {0};
+    Dim dims[MAX_RANK];
+    for (uint32_t i = 0; i < a->type.rank; i++) {
+        dims[i] = a->type.dims[i];
+        if (i == 0 && a->batched) continue;
+        dims[i].size = 1 + rng_below(m->rng, (uint32_t)dims[i].size);
+        start[i] = rng_below(m->rng, (uint32_t)(a->type.dims[i].size - dims[i].size) + 1);
+    }
+    return graph_slice(m->graph, a, start, dims, nowhere);
+}
+
+static GNode *make_pad(Maker *m, GNode *a) {
+    int64_t start[MAX_RANK] = {0};
+    Dim dims[MAX_RANK];
+    if (a->type.elem == E_BOOL || a->type.elem == E_U8) return NULL;
+    for (uint32_t i = 0; i < a->type.rank; i++) {
+        dims[i] = a->type.dims[i];
+        if (i == 0 && a->batched) continue;
+        start[i] = rng_below(m->rng, 3);
+        dims[i].size += start[i] + rng_below(m->rng, 3);
+    }
+    return graph_pad(m->graph, a, start, dims, nowhere);
+}
+
+static GNode *make_view(Maker *m, GNode *a) {
+    uint8_t perm[MAX_RANK];
+    switch (rng_below(m->rng, 5)) {
+    case 0: return make_reshape(m, a);
+    case 1:
+        random_perm(m->rng, a->type.rank, a->batched, perm);
+        return graph_permute(m->graph, a, perm, nowhere);
+    case 2: return make_broadcast(m, a);
+    case 3: return make_slice(m, a);
+    default: return make_pad(m, a);
+    }
+}
+
+/* A product with a new parameter over the last axis, as dense layers do, or with itself over the
+ * batch. */
+static GNode *make_contract(Maker *m, GNode *a) {
+    static const char letters[] = "abcdef";
+    if (a->type.elem != m->graph->real || a->type.rank == 0 || a->type.rank > 4) return NULL;
+    Einsum einsum = {{0}, {0}, {0}};
+    uint32_t last = a->type.rank - 1;
+    memcpy(einsum.a, letters, a->type.rank);
+    if (a->type.rank == 2 && rng_below(m->rng, 3) == 0) {
+        einsum = (Einsum){"ab", "ac", "bc"};
+        return graph_contract(m->graph, a, a, &einsum, nowhere);
+    }
+    if (a->batched && last == 0) return NULL;
+    Type type = {.elem = a->type.elem,
+                 .rank = 2,
+                 .dims = {a->type.dims[last], {.size = 1 + rng_below(m->rng, 9)}}};
+    GNode *b =
+        graph_leaf(m->graph, OP_PARAM, &type, false, true, m->graph->nodes.count, NULL, nowhere);
+    if (rng_below(m->rng, 2)) b = graph_permute(m->graph, b, (uint8_t[MAX_RANK]){1, 0}, nowhere);
+    einsum.b[b->op == OP_PARAM ? 0 : 1] = letters[last];
+    einsum.b[b->op == OP_PARAM ? 1 : 0] = 'z';
+    memcpy(einsum.out, letters, last);
+    einsum.out[last] = 'z';
+    return graph_contract(m->graph, a, b, &einsum, nowhere);
+}
+
+static GNode *make(Maker *m) {
+    GNode *a = pick(m);
+    switch (rng_below(m->rng, 10)) {
+    case 0:
+    case 1: return make_unary(m, a);
+    case 2:
+    case 3:
+    case 4: return make_binary(m, a);
+    case 5: return make_select(m, a);
+    case 6: return make_reduce(m, a);
+    case 7:
+    case 8: return make_view(m, a);
+    default: return make_contract(m, a);
+    }
+}
+
+static void add(Maker *m, GNode *node) {
+    if (node && type_count(&node->type) <= 4000) vec_push(m->arena, &m->pool, node);
+}
+
+static void make_leaves(Maker *m) {
+    Graph *g = m->graph;
+    Type scalar = {.elem = g->real}, bits;
+    for (uint32_t i = 0; i < 2; i++) {
+        Type field = random_type(m->rng, g->real, 1, 3);
+        field.dims[0].size = m->batch;
+        add(m, graph_leaf(g, OP_FIELD, &field, true, false, i, NULL, nowhere));
+        Type param = random_type(m->rng, g->real, 1, 3);
+        add(m, graph_leaf(g, OP_PARAM, &param, false, true, i, NULL, nowhere));
+        add(m, graph_leaf(g, OP_HYPER, &scalar, false, true, i, NULL, nowhere));
+        add(m, graph_const(g, special(m), g->real, nowhere));
+    }
+    bits = random_type(m->rng, E_U32, 2, 2);
+    bits.dims[0].size = m->batch;
+    add(m, graph_random(g, &bits, true, 1000, rng_below(m->rng, 4), nowhere));
+    Type iota = random_type(m->rng, E_I32, 1, 1);
+    add(m, graph_leaf(g, OP_IOTA, &iota, false, false, 0, NULL, nowhere));
+}
+
+/* Whatever it is, as a batched output. */
+static void output(Maker *m, GNode *node, uint32_t index) {
+    if (!node->batched) {
+        Dim dims[2] = {{.size = 1}, {.size = type_count(&node->type)}};
+        node = graph_reshape(m->graph, node, 2, dims, false, nowhere);
+        dims[0].size = m->batch;
+        node = graph_broadcast(m->graph, node, 2, dims, true, nowhere);
+    }
+    graph_output(m->graph, OUT_FIELD, index, node);
+}
+
+Graph *random_graph(Rng *rng, Elem real, uint32_t count, Arena *arena) {
+    Maker maker = {.rng = rng,
+                   .graph = graph_new(arena, "random", real),
+                   .arena = arena,
+                   .batch = 1 + rng_below(rng, 7)};
+    make_leaves(&maker);
+    for (uint32_t i = 0; i < count; i++) add(&maker, make(&maker));
+    for (uint32_t i = 0; i < 4; i++) output(&maker, maker.pool.at[maker.pool.count - 1 - i], i);
+    return maker.graph;
+}
