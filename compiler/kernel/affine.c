@@ -1,7 +1,10 @@
-/* The algebra of affine index maps: sums, ranges, and the re-factoring of a linear index into dims. */
+/* The algebra of affine index maps: sums, ranges, and the re-factoring of a linear index into dims.
+ */
 #include "compiler/kernel/affine.h"
 
-Affine affine_constant(int64_t offset) { return (Affine){.offset = offset}; }
+Affine affine_constant(int64_t offset) {
+    return (Affine){.offset = offset};
+}
 
 Affine affine_axis(uint32_t axis) {
     Affine result = {0};
@@ -69,8 +72,9 @@ static bool inside_dims(const Index *index, const int64_t *extents, uint32_t axi
     return true;
 }
 
-/* Gives every term of `linear` to the outermost dim whose stride divides it: for extents that fit this is the
- * only factoring in which no dim overflows into the next, and inside_dims proves that they fit. */
+/* Gives every term of `linear` to the outermost dim whose stride divides it: for extents that fit
+ * this is the only factoring in which no dim overflows into the next, and inside_dims proves that
+ * they fit. */
 static bool split_terms(const Affine *linear, Index *result) {
     Affine rest = *linear;
     int64_t stride = 1;

@@ -1,5 +1,6 @@
-/* graph -> kernels: the driver. Each attempt assigns roles, groups and memory and builds a kernel per group;
- * an attempt that meets a value which has to be in memory after all marks it, and the next one knows. */
+/* graph -> kernels: the driver. Each attempt assigns roles, groups and memory and builds a kernel
+ * per group; an attempt that meets a value which has to be in memory after all marks it, and the
+ * next one knows. */
 #include "compiler/kernel/fuse.h"
 
 #include <assert.h>
@@ -23,16 +24,19 @@ static bool writes(const Kernel *kernel, const Buffer *buffer) {
     return false;
 }
 
-/* Has `first` to run before `second`? Scratch is written before it is read, the trial's block after. */
+/* Has `first` to run before `second`? Scratch is written before it is read, the trial's block
+ * after. */
 static bool precedes(const Kernel *first, const Kernel *second) {
     for (uint32_t i = 0; i < second->exprs.count; i++) {
         const Expr *expr = &second->exprs.at[i];
-        if (expr->kind == X_LOAD && expr->buffer->space == SPACE_SCRATCH && writes(first, expr->buffer))
+        if (expr->kind == X_LOAD && expr->buffer->space == SPACE_SCRATCH &&
+            writes(first, expr->buffer))
             return true;
     }
     for (uint32_t i = 0; i < first->exprs.count; i++) {
         const Expr *expr = &first->exprs.at[i];
-        if (expr->kind == X_LOAD && expr->buffer->space == SPACE_TRIAL && writes(second, expr->buffer))
+        if (expr->kind == X_LOAD && expr->buffer->space == SPACE_TRIAL &&
+            writes(second, expr->buffer))
             return true;
     }
     return false;
@@ -69,12 +73,15 @@ static bool order_kernels(Fuser *fuser, const KernelList *kernels, Group *const 
     return true;
 }
 
-/* Arguments do not alias: a kernel that writes the flat vector must not read a parameter by its own name. */
+/* Arguments do not alias: a kernel that writes the flat vector must not read a parameter by its own
+ * name. */
 static bool aliases(const Kernel *kernel) {
     for (uint32_t i = 0; i < kernel->buffers.count; i++)
         for (uint32_t j = 0; j < kernel->buffers.count; j++)
-            if (i != j && kernel->buffers.at[i] != kernel->header && writes(kernel, kernel->buffers.at[j]) &&
-                kernel->buffers.at[i]->space == SPACE_TRIAL && overlaps(kernel->buffers.at[i], kernel->buffers.at[j]))
+            if (i != j && kernel->buffers.at[i] != kernel->header &&
+                writes(kernel, kernel->buffers.at[j]) &&
+                kernel->buffers.at[i]->space == SPACE_TRIAL &&
+                overlaps(kernel->buffers.at[i], kernel->buffers.at[j]))
                 return true;
     return false;
 }
@@ -160,7 +167,10 @@ static void drop_unused_buffers(Fuser *fuser) {
 }
 
 StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Arena *arena) {
-    Fuser fuser = {.graph = graph, .layout = layout, .arena = arena, .fused = fused,
+    Fuser fuser = {.graph = graph,
+                   .layout = layout,
+                   .arena = arena,
+                   .fused = fused,
                    .id_limit = id_limit(graph)};
     fuser.words = (fuser.id_limit + 63) / 64;
     fuser.forced = arena_alloc(arena, fuser.id_limit);

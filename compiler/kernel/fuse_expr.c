@@ -1,5 +1,5 @@
-/* Nodes at an index -> expressions. Views only change the index; padding becomes a guard on the loads
- * below it; everything else is an operation, a load, or a result of an earlier stage. */
+/* Nodes at an index -> expressions. Views only change the index; padding becomes a guard on the
+ * loads below it; everything else is an operation, a load, or a result of an earlier stage. */
 #include "compiler/kernel/fuse.h"
 
 #include <assert.h>
@@ -17,7 +17,11 @@ static bool expr_equal(const Expr *a, const Expr *b) {
 }
 
 static Expr blank(ExprKind kind, Elem elem, Span span) {
-    return (Expr){.kind = kind, .elem = elem, .in = {NONE, NONE, NONE}, .gather = NONE, .guard = NONE,
+    return (Expr){.kind = kind,
+                  .elem = elem,
+                  .in = {NONE, NONE, NONE},
+                  .gather = NONE,
+                  .guard = NONE,
                   .span = span};
 }
 
@@ -84,8 +88,12 @@ bool view_index(const Group *group, const GNode *view, const Index *at, Index *o
         case OP_BROADCAST:
             operand->at[i] = below->dims[i].size == 1 ? affine_constant(0) : own.at[i];
             break;
-        case OP_SLICE: operand->at[i] = affine_add(own.at[i], affine_constant(view->start[i])); break;
-        case OP_PAD: operand->at[i] = affine_add(own.at[i], affine_constant(-view->start[i])); break;
+        case OP_SLICE:
+            operand->at[i] = affine_add(own.at[i], affine_constant(view->start[i]));
+            break;
+        case OP_PAD:
+            operand->at[i] = affine_add(own.at[i], affine_constant(-view->start[i]));
+            break;
         default: assert(!"a view"); return false;
         }
     }
@@ -116,13 +124,15 @@ static int inside(Builder *builder, const Index *at, int guard, Span span) {
             tests[0] = add_op(builder, OP_LE, E_BOOL,
                               (int[]){add_const(builder, 0, E_I32, span), position}, 2, 0, span);
         if (high >= at->dims[i])
-            tests[1] = add_op(
-                builder, OP_LT, E_BOOL,
-                (int[]){position, add_const(builder, (double)at->dims[i], E_I32, span)}, 2, 0, span);
+            tests[1] =
+                add_op(builder, OP_LT, E_BOOL,
+                       (int[]){position, add_const(builder, (double)at->dims[i], E_I32, span)}, 2,
+                       0, span);
         for (uint32_t t = 0; t < 2; t++) {
             if (tests[t] == NONE) continue;
-            guard = guard == NONE ? tests[t]
-                                  : add_op(builder, OP_AND, E_BOOL, (int[]){guard, tests[t]}, 2, 0, span);
+            guard = guard == NONE
+                        ? tests[t]
+                        : add_op(builder, OP_AND, E_BOOL, (int[]){guard, tests[t]}, 2, 0, span);
         }
     }
     return guard;
@@ -170,14 +180,16 @@ static int single_axis(const Affine *at) {
     return at->offset ? NONE : axis;
 }
 
-static bool is_gathered(const Fuser *fuser) { return strcmp(fuser->graph->name, "generate") != 0; }
+static bool is_gathered(const Fuser *fuser) {
+    return strcmp(fuser->graph->name, "generate") != 0;
+}
 
 static int build_field(Builder *builder, const GNode *node, const Index *at, int guard) {
     Fuser *fuser = builder->fuser;
     Affine linear = index_linear(at);
     const Type *type = &node->type;
-    Buffer *buffer = slot_buffer(fuser, SPACE_FIELD, node->index, type->elem, type_count(type),
-                                 node->name);
+    Buffer *buffer =
+        slot_buffer(fuser, SPACE_FIELD, node->index, type->elem, type_count(type), node->name);
     if (!node->batched || !is_gathered(fuser))
         return add_load(builder, buffer, linear, guard, node->span);
     Index own;
@@ -232,8 +244,8 @@ static int build_leaf(Builder *builder, const GNode *node, const Index *at, int 
     case OP_FIELD: return build_field(builder, node, at, guard);
     case OP_TOTAL: {
         Buffer *total = slot_buffer(fuser, SPACE_TOTAL, node->index, E_F64, 1, NULL);
-        return build_cast(builder, add_load(builder, total, affine_constant(0), NONE, node->span), elem,
-                          node->span);
+        return build_cast(builder, add_load(builder, total, affine_constant(0), NONE, node->span),
+                          elem, node->span);
     }
     case OP_IOTA: return axis_value(builder, linear, node->span);
     case OP_RANDOM: return build_random(builder, node, linear);
@@ -285,7 +297,8 @@ static int build_fresh(Builder *builder, const GNode *node, const Index *at, int
     if (info->group == builder->group) return build_own(builder, node, at, guard);
     if (info->buffer && !info->recompute)
         return add_load(builder, info->buffer,
-                        affine_add(index_linear(at), affine_constant(info->base)), guard, node->span);
+                        affine_add(index_linear(at), affine_constant(info->base)), guard,
+                        node->span);
     assert(!info->group || info->recompute);
     return build_op(builder, node, at, guard);
 }

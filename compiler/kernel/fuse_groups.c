@@ -1,6 +1,6 @@
-/* Which nodes share a kernel: greedy, operands first. A node joins the latest group among its operands' that
- * has its shape, reaches the operands at the very element that is being computed, and does not close a
- * cycle; else it starts a group. */
+/* Which nodes share a kernel: greedy, operands first. A node joins the latest group among its
+ * operands' that has its shape, reaches the operands at the very element that is being computed,
+ * and does not close a cycle; else it starts a group. */
 #include "compiler/kernel/fuse.h"
 
 #include <assert.h>
@@ -147,8 +147,8 @@ static bool fits(const Fuser *fuser, Group *group, const GNode *node) {
 
 static void host(Fuser *fuser, GNode *node);
 
-/* Floating values below `operand` join the group if they are met at their own element, else they get
- * groups of their own. */
+/* Floating values below `operand` join the group if they are met at their own element, else they
+ * get groups of their own. */
 static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at) {
     Info *info = info_of(fuser, operand);
     if (info->group) return;
@@ -190,8 +190,10 @@ static void enter(Fuser *fuser, Group *group, GNode *node) {
 /* A group of the node's own. */
 static void host(Fuser *fuser, GNode *node) {
     Group *group = new_group(fuser);
-    if (node_is_reduction(fuser, node)) shape_group(group, &node->in[0]->type, node->axes);
-    else shape_group(group, &node->type, 0);
+    if (node_is_reduction(fuser, node))
+        shape_group(group, &node->in[0]->type, node->axes);
+    else
+        shape_group(group, &node->type, 0);
     enter(fuser, group, node);
 }
 
@@ -199,7 +201,8 @@ static void host_contract(Fuser *fuser, GNode *node) {
     for (uint32_t i = 0; i < 2; i++) {
         GNode *base = node->in[i];
         while (node_is_view(fuser, base)) base = base->in[0];
-        if (info_of(fuser, base)->role == ROLE_FLOAT && !info_of(fuser, base)->group) host(fuser, base);
+        if (info_of(fuser, base)->role == ROLE_FLOAT && !info_of(fuser, base)->group)
+            host(fuser, base);
     }
     Group *group = new_group(fuser);
     group->contract = node;
@@ -216,8 +219,10 @@ static void place_member(Fuser *fuser, GNode *node) {
         if (best && group->id < best->id) continue;
         if (!closes_cycle(fuser, group, &operands) && fits(fuser, group, node)) best = group;
     }
-    if (best) enter(fuser, best, node);
-    else host(fuser, node);
+    if (best)
+        enter(fuser, best, node);
+    else
+        host(fuser, node);
 }
 
 /* ---- merging groups side by side ---- */
@@ -232,12 +237,15 @@ static bool shares_operand(Fuser *fuser, const Group *a, const Group *b) {
     return false;
 }
 
-static bool is_column(const Group *group) { return group->inner & 1 && group_count(group, false) > 1; }
+static bool is_column(const Group *group) {
+    return group->inner & 1 && group_count(group, false) > 1;
+}
 
 static bool may_merge(Fuser *fuser, const Group *a, const Group *b) {
     if (a->absorbed || b->absorbed || a->contract || b->contract) return false;
     if (fuser->alone[a->members.at[0]->id] || fuser->alone[b->members.at[0]->id]) return false;
-    if (bit_has(fuser->depends[a->id], b->id) || bit_has(fuser->depends[b->id], a->id)) return false;
+    if (bit_has(fuser->depends[a->id], b->id) || bit_has(fuser->depends[b->id], a->id))
+        return false;
     if (a->full_count != b->full_count) return false;
     for (uint32_t i = 0; i < a->full_count; i++)
         if (a->extents[i] != b->extents[i]) return false;
@@ -282,8 +290,10 @@ static void place_node(Fuser *fuser, GNode *node) {
     for (uint32_t i = 0; i < info->pieces.count; i++)
         if (!info_of(fuser, info->pieces.at[i])->group) host(fuser, info->pieces.at[i]);
     if (info->role != ROLE_MEMBER || info->group) return;
-    if (node->op == OP_CONTRACT && !fuser->forced[node->id]) host_contract(fuser, node);
-    else place_member(fuser, node);
+    if (node->op == OP_CONTRACT && !fuser->forced[node->id])
+        host_contract(fuser, node);
+    else
+        place_member(fuser, node);
 }
 
 void assign_groups(Fuser *fuser) {

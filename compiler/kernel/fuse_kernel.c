@@ -16,7 +16,8 @@ static void set_levels(Fuser *fuser, Group *group) {
             const GNode *base = view_base(fuser, node->in[i]);
             const Info *operand = info_of(fuser, base);
             if (operand->group != group) continue;
-            uint32_t level = operand->level + (node_is_reduction(fuser, base) || base == group->contract);
+            uint32_t level =
+                operand->level + (node_is_reduction(fuser, base) || base == group->contract);
             if (level > info->level) info->level = level;
         }
     }
@@ -28,7 +29,9 @@ static bool is_in_place(const Info *info) {
     return false;
 }
 
-static bool is_stored(const Info *info) { return info->buffer || info->targets.count; }
+static bool is_stored(const Info *info) {
+    return info->buffer || info->targets.count;
+}
 
 /* Is the value, not what it reduces, of the group's full shape? */
 static bool is_full(const Fuser *fuser, const Group *group, const GNode *node) {
@@ -37,8 +40,8 @@ static bool is_full(const Fuser *fuser, const Group *group, const GNode *node) {
 
 /* ---- stores ---- */
 
-static void add_store(Builder *builder, Stage *stage, Buffer *buffer, int64_t base, const GNode *node,
-                      const Index *at, int value) {
+static void add_store(Builder *builder, Stage *stage, Buffer *buffer, int64_t base,
+                      const GNode *node, const Index *at, int value) {
     Store store = {buffer, affine_add(index_linear(at), affine_constant(base)), FAILED};
     store.value = build_cast(builder, value, buffer->elem, node->span);
     vec_push(builder->fuser->arena, &stage->stores, store);
@@ -57,7 +60,8 @@ static void store_member(Builder *builder, Stage *stage, const GNode *node) {
         add_store(builder, stage, target->buffer, target->base, node, &at, value);
         done |= target->buffer == info->buffer && target->base == info->base;
     }
-    if (info->buffer && !done) add_store(builder, stage, info->buffer, info->base, node, &at, value);
+    if (info->buffer && !done)
+        add_store(builder, stage, info->buffer, info->base, node, &at, value);
 }
 
 /* ---- values that several stages need ---- */
@@ -81,9 +85,12 @@ static bool is_dear(const GNode *node) {
     return op_info[node->op].class != CLASS_LEAF && op_cost(node->op) >= 16;
 }
 
-static uint32_t lowest_bit(uint32_t set) { return (uint32_t)__builtin_ctz(set); }
+static uint32_t lowest_bit(uint32_t set) {
+    return (uint32_t)__builtin_ctz(set);
+}
 
-/* Stored values are read back by later stages; dear ones that are not stored get a row on the stack. */
+/* Stored values are read back by later stages; dear ones that are not stored get a row on the
+ * stack. */
 static void keep_values(Builder *builder, uint32_t last_level) {
     Fuser *fuser = builder->fuser;
     Group *group = builder->group;
@@ -116,11 +123,15 @@ static void keep_values(Builder *builder, uint32_t last_level) {
         Info *info = info_of(fuser, node);
         bool several = (used[m] & (used[m] - 1)) != 0;
         if (info->kept || !several || !is_dear(node) || !trailing) continue;
-        if (row * elem_bytes(node->type.elem) > LOCAL_BYTES || group_count(group, false) == 1) continue;
+        if (row * elem_bytes(node->type.elem) > LOCAL_BYTES || group_count(group, false) == 1)
+            continue;
         Buffer *local = arena_alloc(fuser->arena, sizeof *local);
-        *local = (Buffer){.id = builder->kernel->locals.count,
-                          .name = arena_printf(fuser->arena, "row%u", builder->kernel->locals.count),
-                          .elem = node->type.elem, .count = row, .space = SPACE_LOCAL};
+        *local =
+            (Buffer){.id = builder->kernel->locals.count,
+                     .name = arena_printf(fuser->arena, "row%u", builder->kernel->locals.count),
+                     .elem = node->type.elem,
+                     .count = row,
+                     .space = SPACE_LOCAL};
         vec_push(fuser->arena, &builder->kernel->locals, local);
         info->kept = local;
         info->kept_base = 0;
@@ -162,8 +173,8 @@ static uint32_t last_full_level(Fuser *fuser, const Group *group) {
     for (uint32_t m = 0; m < group->members.count; m++) {
         const GNode *node = group->members.at[m];
         const Info *info = info_of(fuser, node);
-        bool counts = node_is_reduction(fuser, node) ||
-                      (is_full(fuser, group, node) && is_stored(info));
+        bool counts =
+            node_is_reduction(fuser, node) || (is_full(fuser, group, node) && is_stored(info));
         if (counts && info->level > last) last = info->level;
     }
     return last;
@@ -254,8 +265,8 @@ static void label_axes(Group *group, const GNode *node, bool swapped, AxisPlan *
     }
 }
 
-/* The columns of the register tile run along the last axis of the result: where that is an axis of the
- * first operand the operands change places (multiplication commutes exactly). */
+/* The columns of the register tile run along the last axis of the result: where that is an axis of
+ * the first operand the operands change places (multiplication commutes exactly). */
 static bool is_swapped(const GNode *node) {
     for (uint32_t i = node->type.rank; i-- > 0;) {
         if (node->type.dims[i].size == 1) continue;
@@ -311,7 +322,8 @@ typedef Vec(Affine *) AffineList;
 
 static AffineList all_affines(Arena *arena, Kernel *kernel) {
     AffineList list = {0};
-    for (uint32_t i = 0; i < kernel->exprs.count; i++) vec_push(arena, &list, &kernel->exprs.at[i].at);
+    for (uint32_t i = 0; i < kernel->exprs.count; i++)
+        vec_push(arena, &list, &kernel->exprs.at[i].at);
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         Stage *stage = &kernel->stages.at[s];
         for (uint32_t i = 0; i < stage->stores.count; i++)
@@ -322,12 +334,13 @@ static AffineList all_affines(Arena *arena, Kernel *kernel) {
 
 static bool is_gather_axis(const Kernel *kernel, uint32_t axis) {
     for (uint32_t i = 0; i < kernel->exprs.count; i++)
-        if (kernel->exprs.at[i].kind == X_LOAD && kernel->exprs.at[i].gather == (int)axis) return true;
+        if (kernel->exprs.at[i].kind == X_LOAD && kernel->exprs.at[i].gather == (int)axis)
+            return true;
     return false;
 }
 
-static bool merges(const Kernel *kernel, const AffineList *affines, const Group *group, uint32_t left,
-                   uint32_t right) {
+static bool merges(const Kernel *kernel, const AffineList *affines, const Group *group,
+                   uint32_t left, uint32_t right) {
     if (is_gather_axis(kernel, left) || is_gather_axis(kernel, right)) return false;
     for (uint32_t i = 0; i < affines->count; i++) {
         const Affine *at = affines->at[i];
@@ -356,7 +369,7 @@ static void merge_axes(Builder *builder, AxisPlan *axes, const AffineList *affin
 
 static void order_axes(const Group *group, AxisPlan *axes) {
     axes->count = 0;
-    for (AxisClass class = CLASS_BATCH; class <= CLASS_K; class++)
+    for (AxisClass class = CLASS_BATCH; class <= CLASS_K; class ++)
         for (uint32_t a = 0; a < group->axis_count; a++)
             if (axes->class[a] == class) axes->order[axes->count++] = a;
 }
@@ -379,7 +392,8 @@ static uint32_t class_count(const AxisPlan *axes, AxisClass class) {
 
 static void sort_order(AxisPlan *axes) {
     for (uint32_t i = 1; i < axes->count; i++)
-        for (uint32_t j = i; j && axes->class[axes->order[j - 1]] > axes->class[axes->order[j]]; j--) {
+        for (uint32_t j = i; j && axes->class[axes->order[j - 1]] > axes -> class[axes->order[j]];
+             j--) {
             uint32_t swap = axes->order[j];
             axes->order[j] = axes->order[j - 1];
             axes->order[j - 1] = swap;
@@ -389,7 +403,7 @@ static void sort_order(AxisPlan *axes) {
 /* Exactly one axis each of m, n and k, in this order after the outer ones. */
 static bool shape_contraction(Builder *builder, AxisPlan *axes) {
     Group *group = builder->group;
-    for (AxisClass class = CLASS_M; class <= CLASS_K; class++) {
+    for (AxisClass class = CLASS_M; class <= CLASS_K; class ++) {
         if (class != CLASS_K) outer_rest(axes, class);
         if (class_count(axes, class)) continue;
         assert(group->axis_count < MAX_AXES);
@@ -457,7 +471,8 @@ static void collect_buffers(Arena *arena, Kernel *kernel) {
     if (kernel->header) add_buffer(arena, kernel, kernel->header);
     if (kernel->index) add_buffer(arena, kernel, kernel->index);
     for (uint32_t i = 0; i < kernel->exprs.count; i++)
-        if (kernel->exprs.at[i].kind == X_LOAD) add_buffer(arena, kernel, kernel->exprs.at[i].buffer);
+        if (kernel->exprs.at[i].kind == X_LOAD)
+            add_buffer(arena, kernel, kernel->exprs.at[i].buffer);
     for (uint32_t s = 0; s < kernel->stages.count; s++)
         for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++)
             add_buffer(arena, kernel, kernel->stages.at[s].stores.at[i].buffer);
@@ -520,7 +535,8 @@ static void count_work(Kernel *kernel, Arena *arena) {
 static void add_place(Arena *arena, Kernel *kernel, Span span) {
     if (span.start == span.end) return;
     for (uint32_t i = 0; i < kernel->places.count; i++)
-        if (kernel->places.at[i].start == span.start && kernel->places.at[i].end == span.end) return;
+        if (kernel->places.at[i].start == span.start && kernel->places.at[i].end == span.end)
+            return;
     vec_push(arena, &kernel->places, span);
 }
 
@@ -532,8 +548,8 @@ static void describe(Fuser *fuser, Kernel *kernel, const Group *group) {
     }
 }
 
-/* Reductions and reads along several summed axes that do not lie together: a copy of each operand puts
- * them together. */
+/* Reductions and reads along several summed axes that do not lie together: a copy of each operand
+ * puts them together. */
 static void copy_operands(Fuser *fuser, const GNode *node) {
     assert(!fuser->forced[node->in[0]->id] || !fuser->forced[node->in[1]->id]);
     fuser->forced[node->in[0]->id] = fuser->forced[node->in[1]->id] = fuser->again = true;
@@ -545,8 +561,10 @@ Kernel *build_kernel(Fuser *fuser, Group *group) {
     AxisPlan axes = {.count = 0};
     kernel->generate = !strcmp(fuser->graph->name, "generate");
     set_levels(fuser, group);
-    if (group->contract) build_contraction(&builder, &axes);
-    else build_map(&builder);
+    if (group->contract)
+        build_contraction(&builder, &axes);
+    else
+        build_map(&builder);
     if (fuser->again) return kernel;
     for (uint32_t a = 0; a < group->axis_count && !group->contract; a++)
         axes.class[a] = !group->inner || group->inner >> a & 1 ? CLASS_M : CLASS_BATCH;

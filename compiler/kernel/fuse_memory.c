@@ -1,12 +1,15 @@
-/* Which values cross from one kernel to another, and whether they are stored or computed again: a few
- * additions on operands that are in memory anyway cost less than a store and a load. */
+/* Which values cross from one kernel to another, and whether they are stored or computed again: a
+ * few additions on operands that are in memory anyway cost less than a store and a load. */
 #include "compiler/kernel/fuse.h"
 
 enum { RECOMPUTE_COST = 4, NEVER = 1000, SMALL = 8 };
 
 Buffer *buffer_new(Fuser *fuser, const char *name, Elem elem, int64_t count, Space space) {
     Buffer *buffer = arena_alloc(fuser->arena, sizeof *buffer);
-    *buffer = (Buffer){.id = fuser->program->buffers.count, .name = name, .elem = elem, .count = count,
+    *buffer = (Buffer){.id = fuser->program->buffers.count,
+                       .name = name,
+                       .elem = elem,
+                       .count = count,
                        .space = space};
     vec_push(fuser->arena, &fuser->program->buffers, buffer);
     return buffer;
@@ -17,8 +20,10 @@ Buffer *slot_buffer(Fuser *fuser, Space space, uint32_t slot, Elem elem, int64_t
     for (uint32_t i = 0; i < fuser->slots.count; i++)
         if (fuser->slots.at[i]->space == space && fuser->slots.at[i]->slot == slot)
             return fuser->slots.at[i];
-    static const char *const names[] = {[SPACE_FIELD] = "field", [SPACE_EXAMPLE] = "example",
-                                        [SPACE_TOTAL] = "total", [SPACE_METRIC] = "metric"};
+    static const char *const names[] = {[SPACE_FIELD] = "field",
+                                        [SPACE_EXAMPLE] = "example",
+                                        [SPACE_TOTAL] = "total",
+                                        [SPACE_METRIC] = "metric"};
     if (!name) name = arena_printf(fuser->arena, "%s%u", names[space], slot);
     Buffer *buffer = buffer_new(fuser, name, elem, count, space);
     buffer->slot = slot;
@@ -82,8 +87,10 @@ static uint32_t recompute_cost(const Fuser *fuser, const GNode *node) {
         const GNode *base = view_base(fuser, node->in[i]);
         const Info *info = info_of(fuser, base);
         if (info->role == ROLE_FLAT) continue;
-        if (!info->group) cost += info->cost;
-        else if (!in_memory_anyway(fuser, base, node)) cost += recompute_cost(fuser, base);
+        if (!info->group)
+            cost += info->cost;
+        else if (!in_memory_anyway(fuser, base, node))
+            cost += recompute_cost(fuser, base);
     }
     return cost;
 }
@@ -124,8 +131,8 @@ static void give_memory(Fuser *fuser, const GNode *node) {
         info->base = target->base;
         return;
     }
-    info->buffer = buffer_new(fuser, value_name(fuser, node), node->type.elem, type_count(&node->type),
-                              SPACE_SCRATCH);
+    info->buffer = buffer_new(fuser, value_name(fuser, node), node->type.elem,
+                              type_count(&node->type), SPACE_SCRATCH);
     info->base = 0;
 }
 

@@ -1,5 +1,5 @@
-/* Names of kernels: what is computed, from the paths of the parameters that it touches ("dense1"), the
- * user's names ("logits") and the kinds of operations. */
+/* Names of kernels: what is computed, from the paths of the parameters that it touches ("dense1"),
+ * the user's names ("logits") and the kinds of operations. */
 #include "compiler/kernel/fuse.h"
 
 #include <ctype.h>
@@ -63,7 +63,8 @@ static const char *layer_of(Fuser *fuser, const char *path) {
     return dot ? arena_copy(fuser->arena, path, (size_t)(dot - path)) : path;
 }
 
-/* The parameter whose gradient the group stores into a flat vector: they lie at the same element. */
+/* The parameter whose gradient the group stores into a flat vector: they lie at the same element.
+ */
 static const GNode *param_at(const Fuser *fuser, int64_t offset, int64_t count) {
     for (uint32_t i = 0; i < fuser->nodes.count; i++) {
         const GNode *node = fuser->nodes.at[i];
@@ -76,7 +77,8 @@ static const GNode *param_at(const Fuser *fuser, int64_t offset, int64_t count) 
 
 static bool is_flat_buffer(const Fuser *fuser, const Buffer *buffer) {
     for (uint32_t i = 0; i < fuser->nodes.count; i++)
-        if (fuser->nodes.at[i]->op == OP_FLAT && info_of(fuser, fuser->nodes.at[i])->buffer == buffer)
+        if (fuser->nodes.at[i]->op == OP_FLAT &&
+            info_of(fuser, fuser->nodes.at[i])->buffer == buffer)
             return true;
     return false;
 }
@@ -92,7 +94,8 @@ static const char *gradient_name(Fuser *fuser, const Group *group) {
             const GNode *param = param_at(fuser, target->base, type_count(&node->type));
             if (!param) continue;
             const char *layer = layer_of(fuser, param->name);
-            const char *leaf = strrchr(param->name, '.') ? strrchr(param->name, '.') + 1 : param->name;
+            const char *leaf =
+                strrchr(param->name, '.') ? strrchr(param->name, '.') + 1 : param->name;
             if (!strcmp(leaf, "weight")) leaf = "w";
             name = name ? arena_printf(fuser->arena, "%s_d%s", name, leaf)
                         : arena_printf(fuser->arena, "%s_d%s", layer, leaf);
@@ -103,7 +106,8 @@ static const char *gradient_name(Fuser *fuser, const Group *group) {
 
 /* ---- kinds ---- */
 
-static bool has_target(const Fuser *fuser, const Group *group, const Buffer *buffer, bool in_place) {
+static bool has_target(const Fuser *fuser, const Group *group, const Buffer *buffer,
+                       bool in_place) {
     for (uint32_t m = 0; m < group->members.count; m++) {
         const Info *info = info_of(fuser, group->members.at[m]);
         for (uint32_t t = 0; t < info->targets.count; t++) {
@@ -118,7 +122,8 @@ static const char *output_name(Fuser *fuser, const Group *group) {
     for (uint32_t m = 0; m < group->members.count; m++) {
         const Info *info = info_of(fuser, group->members.at[m]);
         for (uint32_t t = 0; t < info->targets.count; t++)
-            if (!is_flat_buffer(fuser, info->targets.at[t].buffer)) return info->targets.at[t].buffer->name;
+            if (!is_flat_buffer(fuser, info->targets.at[t].buffer))
+                return info->targets.at[t].buffer->name;
     }
     return NULL;
 }
@@ -192,7 +197,8 @@ static const char *choose_name(Fuser *fuser, const Group *group) {
     if (output) return output;
     if (traits.column || traits.total) {
         const char *name = user_name(group);
-        return arena_printf(fuser->arena, "%s_%s", name ? name : "sum", traits.total ? "total" : "columns");
+        return arena_printf(fuser->arena, "%s_%s", name ? name : "sum",
+                            traits.total ? "total" : "columns");
     }
     return map_name(&traits);
 }

@@ -36,9 +36,16 @@ const GNode *view_base(const Fuser *fuser, const GNode *node) {
 /* Of one element, in additions; what a vector unit has no instruction for is dear. */
 uint32_t op_cost(Op op) {
     switch (op) {
-    case OP_EXP: case OP_LOG: case OP_SIN: case OP_COS: case OP_TANH: case OP_ERF: case OP_POW:
-        return 16;
-    case OP_DIV: case OP_SQRT: case OP_MOD: return 3;
+    case OP_EXP:
+    case OP_LOG:
+    case OP_SIN:
+    case OP_COS:
+    case OP_TANH:
+    case OP_ERF:
+    case OP_POW: return 16;
+    case OP_DIV:
+    case OP_SQRT:
+    case OP_MOD: return 3;
     case OP_RANDOM: return RANDOM_COST;
     case OP_FIELD: return 1;
     default: return op_info[op].class == CLASS_LEAF ? 0 : 1;
@@ -56,9 +63,14 @@ static void mark_live(Fuser *fuser, GNode *node) {
 static GNode *add_copy(Fuser *fuser, GNode *value) {
     assert(fuser->id_count < fuser->id_limit);
     GNode *copy = arena_alloc(fuser->arena, sizeof *copy);
-    *copy = (GNode){.op = OP_RESHAPE, .id = fuser->id_count++, .type = value->type,
-                    .per_trial = value->per_trial, .batched = value->batched, .in_count = 1,
-                    .name = value->name, .span = value->span};
+    *copy = (GNode){.op = OP_RESHAPE,
+                    .id = fuser->id_count++,
+                    .type = value->type,
+                    .per_trial = value->per_trial,
+                    .batched = value->batched,
+                    .in_count = 1,
+                    .name = value->name,
+                    .span = value->span};
     copy->in = arena_alloc(fuser->arena, sizeof *copy->in);
     copy->in[0] = value;
     fuser->forced[copy->id] = fuser->alone[copy->id] = true;
@@ -90,7 +102,8 @@ static GNode *add_target(Fuser *fuser, GNode *value, Target target) {
 
 static bool reads_params(const Fuser *fuser) {
     for (uint32_t i = 0; i < fuser->nodes.count; i++)
-        if (fuser->nodes.at[i]->op == OP_PARAM || fuser->nodes.at[i]->op == OP_FLAT_PARAM) return true;
+        if (fuser->nodes.at[i]->op == OP_PARAM || fuser->nodes.at[i]->op == OP_FLAT_PARAM)
+            return true;
     return false;
 }
 
@@ -110,10 +123,15 @@ static Target output_target(Fuser *fuser, const Output *output) {
         return (Target){buffer, 0, false};
     case OUT_PARAM: return (Target){fuser->params, 0, true};
     case OUT_STATE: return (Target){fuser->states[output->index], 0, true};
-    case OUT_EXAMPLE: buffer = slot_buffer(fuser, SPACE_EXAMPLE, output->index, real, count, NULL); break;
-    case OUT_METRIC: buffer = slot_buffer(fuser, SPACE_METRIC, output->index, E_F64, 1, NULL); break;
+    case OUT_EXAMPLE:
+        buffer = slot_buffer(fuser, SPACE_EXAMPLE, output->index, real, count, NULL);
+        break;
+    case OUT_METRIC:
+        buffer = slot_buffer(fuser, SPACE_METRIC, output->index, E_F64, 1, NULL);
+        break;
     case OUT_FIELD:
-        buffer = slot_buffer(fuser, SPACE_FIELD, output->index, value->type.elem, count, value->name);
+        buffer =
+            slot_buffer(fuser, SPACE_FIELD, output->index, value->type.elem, count, value->name);
         break;
     }
     return (Target){buffer, 0, false};
@@ -169,7 +187,9 @@ static void mark_operand(Fuser *fuser, GNode *operand) {
     info_of(fuser, base)->hard = true;
 }
 
-static bool is_free(Role role) { return role == ROLE_LEAF || role == ROLE_INLINE || role == ROLE_FLOAT; }
+static bool is_free(Role role) {
+    return role == ROLE_LEAF || role == ROLE_INLINE || role == ROLE_FLOAT;
+}
 
 static Role role_of(Fuser *fuser, const GNode *node) {
     Info *info = info_of(fuser, node);
@@ -196,7 +216,8 @@ static Role role_of(Fuser *fuser, const GNode *node) {
 
 void assign_roles(Fuser *fuser) {
     const Graph *graph = fuser->graph;
-    for (uint32_t i = 0; i < graph->outputs.count; i++) mark_live(fuser, graph->outputs.at[i].value);
+    for (uint32_t i = 0; i < graph->outputs.count; i++)
+        mark_live(fuser, graph->outputs.at[i].value);
     for (uint32_t i = 0; i < graph->nodes.count; i++) {
         GNode *node = graph->nodes.at[i];
         if (info_of(fuser, node)->role == ROLE_DEAD) continue;

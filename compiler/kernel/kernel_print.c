@@ -1,5 +1,6 @@
-/* `tunec emit kernels`, `emit schedule`: a kernel as the drawing in kernel.h; and the canonical text by which
- * equal kernels are found. Expressions are printed inline where they are used once, named where more often. */
+/* `tunec emit kernels`, `emit schedule`: a kernel as the drawing in kernel.h; and the canonical
+ * text by which equal kernels are found. Expressions are printed inline where they are used once,
+ * named where more often. */
 #include "compiler/kernel/kernel.h"
 
 #include <inttypes.h>
@@ -20,8 +21,10 @@ static void print_affine(Text *out, const Kernel *kernel, const Affine *at, int 
         if (!first) text_add(out, " + ");
         if (at->coeff[i] != 1) text_printf(out, "%" PRId64, at->coeff[i]);
         const char *name = kernel->axes[i].name;
-        if (gather == (int)i) text_printf(out, "index[%s]", name);
-        else text_add(out, name);
+        if (gather == (int)i)
+            text_printf(out, "index[%s]", name);
+        else
+            text_add(out, name);
         first = false;
     }
     if (at->offset || first) text_printf(out, "%s%" PRId64, first ? "" : " + ", at->offset);
@@ -35,8 +38,11 @@ static uint32_t buffer_number(const Kernel *kernel, const Buffer *buffer) {
 }
 
 static void print_buffer(const Printer *p, const Buffer *buffer) {
-    if (!p->canonical) text_add(p->out, buffer->name);
-    else text_printf(p->out, "%s%u", buffer->space == SPACE_LOCAL ? "l" : "b", buffer_number(p->kernel, buffer));
+    if (!p->canonical)
+        text_add(p->out, buffer->name);
+    else
+        text_printf(p->out, "%s%u", buffer->space == SPACE_LOCAL ? "l" : "b",
+                    buffer_number(p->kernel, buffer));
 }
 
 static void print_place(const Printer *p, const Buffer *buffer, const Affine *at, int gather) {
@@ -50,9 +56,12 @@ static void print_expr(const Printer *p, int at);
 
 static void print_operand(const Printer *p, int at) {
     const Expr *expr = &p->kernel->exprs.at[at];
-    bool leaf = expr->kind == X_CONST || expr->kind == X_AXIS || expr->kind == X_RESULT || expr->kind == X_STEP;
-    if (!leaf && p->uses[at] > 1) text_printf(p->out, "e%d", at);
-    else print_expr(p, at);
+    bool leaf = expr->kind == X_CONST || expr->kind == X_AXIS || expr->kind == X_RESULT ||
+                expr->kind == X_STEP;
+    if (!leaf && p->uses[at] > 1)
+        text_printf(p->out, "e%d", at);
+    else
+        print_expr(p, at);
 }
 
 static void print_op(const Printer *p, const Expr *expr) {
@@ -106,7 +115,8 @@ static void count_uses(const Kernel *kernel, uint32_t *uses) {
         const Stage *stage = &kernel->stages.at[s];
         for (uint32_t i = 0; i < stage->reductions.count; i++)
             count_use(kernel, uses, stage->reductions.at[i].value);
-        for (uint32_t i = 0; i < stage->stores.count; i++) count_use(kernel, uses, stage->stores.at[i].value);
+        for (uint32_t i = 0; i < stage->stores.count; i++)
+            count_use(kernel, uses, stage->stores.at[i].value);
         if (!stage->contraction) continue;
         count_use(kernel, uses, stage->contraction->a);
         count_use(kernel, uses, stage->contraction->b);
@@ -121,10 +131,13 @@ static void print_axes(const Printer *p, uint32_t set) {
 static void print_schedule(const Printer *p, const Stage *stage) {
     const Contraction *c = stage->contraction;
     if (stage->vector_axis >= 0)
-        text_printf(p->out, "  # vector %s, unroll %u", p->kernel->axes[stage->vector_axis].name, stage->unroll);
-    else text_add(p->out, "  # scalar");
+        text_printf(p->out, "  # vector %s, unroll %u", p->kernel->axes[stage->vector_axis].name,
+                    stage->unroll);
+    else
+        text_add(p->out, "  # scalar");
     if (!c) return;
-    text_printf(p->out, ", tile %u x %u, block k %u n %u", c->tile_m, c->tile_n_vectors, c->block_k, c->block_n);
+    text_printf(p->out, ", tile %u x %u, block k %u n %u", c->tile_m, c->tile_n_vectors, c->block_k,
+                c->block_n);
     if (c->pack_a) text_add(p->out, ", pack a");
     if (c->pack_b) text_add(p->out, ", pack b");
 }
@@ -196,7 +209,8 @@ static void print_places(const Kernel *kernel, const Sources *sources, Text *out
 
 void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, Text *out) {
     Arena *scratch = arena_new();
-    Printer p = {kernel, out, false, arena_alloc(scratch, (kernel->exprs.count + 1) * sizeof(uint32_t))};
+    Printer p = {kernel, out, false,
+                 arena_alloc(scratch, (kernel->exprs.count + 1) * sizeof(uint32_t))};
     count_uses(kernel, p.uses);
     print_header(&p);
     if (scheduled) text_printf(out, "  lanes %u", kernel->lanes);
@@ -211,7 +225,9 @@ static void print_types(const Kernel *kernel, Text *out) {
     for (uint32_t i = 0; i < kernel->buffers.count; i++) {
         const Buffer *buffer = kernel->buffers.at[i];
         text_printf(out, "  b%u %s space %d%s\n", i, elem_name(buffer->elem), (int)buffer->space,
-                    buffer == kernel->header ? " header" : buffer == kernel->index ? " index" : "");
+                    buffer == kernel->header  ? " header"
+                    : buffer == kernel->index ? " index"
+                                              : "");
     }
     for (uint32_t i = 0; i < kernel->locals.count; i++)
         text_printf(out, "  l%u %s[%" PRId64 "]\n", i, elem_name(kernel->locals.at[i]->elem),
@@ -229,7 +245,8 @@ static void print_types(const Kernel *kernel, Text *out) {
 
 void kernel_signature(const Kernel *kernel, Text *out) {
     Arena *scratch = arena_new();
-    Printer p = {kernel, out, true, arena_alloc(scratch, (kernel->exprs.count + 1) * sizeof(uint32_t))};
+    Printer p = {kernel, out, true,
+                 arena_alloc(scratch, (kernel->exprs.count + 1) * sizeof(uint32_t))};
     count_uses(kernel, p.uses);
     print_header(&p);
     text_add(out, "\n");
@@ -239,8 +256,8 @@ void kernel_signature(const Kernel *kernel, Text *out) {
 }
 
 static const char *space_name(Space space) {
-    static const char *const names[] = {"trial", "scratch", "field", "index", "example", "total", "metric",
-                                        "local"};
+    static const char *const names[] = {"trial",   "scratch", "field",  "index",
+                                        "example", "total",   "metric", "local"};
     return names[space];
 }
 
@@ -253,12 +270,14 @@ void plan_print(const StepProgram *program, Text *out) {
         text_printf(out, "  %-7s ", space_name(buffer->space));
         if (buffer->space == SPACE_TRIAL || buffer->space == SPACE_SCRATCH)
             text_printf(out, "%8" PRId64, buffer->offset);
-        else text_printf(out, "slot %3u", buffer->slot);
-        text_printf(out, "  %s[%" PRId64 "]  %s\n", elem_name(buffer->elem), buffer->count, buffer->name);
+        else
+            text_printf(out, "slot %3u", buffer->slot);
+        text_printf(out, "  %s[%" PRId64 "]  %s\n", elem_name(buffer->elem), buffer->count,
+                    buffer->name);
     }
     for (uint32_t i = 0; i < program->kernels.count; i++) {
         const Kernel *kernel = program->kernels.at[i];
-        text_printf(out, "  %2u  %-24s %12.0f flops %10.0f B read %10.0f B written\n", i + 1, kernel->name,
-                    kernel->flops, kernel->bytes_read, kernel->bytes_written);
+        text_printf(out, "  %2u  %-24s %12.0f flops %10.0f B read %10.0f B written\n", i + 1,
+                    kernel->name, kernel->flops, kernel->bytes_read, kernel->bytes_written);
     }
 }

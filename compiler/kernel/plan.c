@@ -1,5 +1,5 @@
-/* One scratch arena: each buffer lives from the first kernel that touches it to the last, and gets the
- * tightest gap among those alive with it, largest buffers first within a kernel. */
+/* One scratch arena: each buffer lives from the first kernel that touches it to the last, and gets
+ * the tightest gap among those alive with it, largest buffers first within a kernel. */
 #include "compiler/kernel/kernel.h"
 
 #include <assert.h>
@@ -39,7 +39,9 @@ static LifeList find_lives(const StepProgram *program, Arena *arena) {
     return lives;
 }
 
-static bool meet(const Life *a, const Life *b) { return a->first <= b->last && b->first <= a->last; }
+static bool meet(const Life *a, const Life *b) {
+    return a->first <= b->last && b->first <= a->last;
+}
 
 /* The end of the lowest-lying neighbour that [offset, offset + bytes) runs into; 0: none. */
 static int64_t collision(const LifeList *lives, const Life *life, int64_t offset) {
@@ -98,7 +100,8 @@ void plan(StepProgram *program, Arena *arena) {
     for (uint32_t round = 0; round < lives.count; round++) {
         Life *next = NULL;
         for (uint32_t i = 0; i < lives.count; i++)
-            if (!lives.at[i].placed && (!next || goes_before(&lives.at[i], next))) next = &lives.at[i];
+            if (!lives.at[i].placed && (!next || goes_before(&lives.at[i], next)))
+                next = &lives.at[i];
         next->buffer->offset = best_offset(&lives, next);
         assert(next->buffer->offset >= 0);
         next->placed = true;
@@ -126,7 +129,8 @@ static int64_t stored_count(const Kernel *kernel, const Buffer *buffer) {
             if (stage->stores.at[i].buffer != buffer) continue;
             int64_t stores = 1;
             for (uint32_t a = 0; a < kernel->axis_count; a++)
-                if (a < kernel->outer_count || stage->inner >> a & 1) stores *= kernel->axes[a].extent;
+                if (a < kernel->outer_count || stage->inner >> a & 1)
+                    stores *= kernel->axes[a].extent;
             count += stores;
         }
     }
@@ -159,9 +163,10 @@ static const char *verify_scratch(const StepProgram *program, const LifeList *li
             const Kernel *kernel = program->kernels.at[k];
             written += stored_count(kernel, buffer);
             if (loads(kernel, buffer) && written < buffer->count)
-                return arena_printf(arena, "kernel '%s' reads '%s', of which %" PRId64 " of %" PRId64
-                                    " elements are written", kernel->name, buffer->name, written,
-                                    buffer->count);
+                return arena_printf(arena,
+                                    "kernel '%s' reads '%s', of which %" PRId64 " of %" PRId64
+                                    " elements are written",
+                                    kernel->name, buffer->name, written, buffer->count);
         }
         if (written != buffer->count)
             return arena_printf(arena, "'%s' has %" PRId64 " elements and gets %" PRId64 " stores",
@@ -175,20 +180,22 @@ static bool overlap(const Buffer *a, const Buffer *b) {
            b->offset < a->offset + a->count * elem_bytes(a->elem);
 }
 
-/* What an earlier kernel wrote into the trial's block is not read again: it would be the new value. */
+/* What an earlier kernel wrote into the trial's block is not read again: it would be the new value.
+ */
 static const char *verify_trial(const StepProgram *program, Arena *arena) {
     for (uint32_t w = 0; w < program->kernels.count; w++)
         for (uint32_t b = 0; b < program->kernels.at[w]->buffers.count; b++) {
             const Buffer *written = program->kernels.at[w]->buffers.at[b];
-            if (written->space != SPACE_TRIAL || !stored_count(program->kernels.at[w], written)) continue;
+            if (written->space != SPACE_TRIAL || !stored_count(program->kernels.at[w], written))
+                continue;
             for (uint32_t r = w + 1; r < program->kernels.count; r++)
                 for (uint32_t i = 0; i < program->kernels.at[r]->buffers.count; i++) {
                     const Buffer *read = program->kernels.at[r]->buffers.at[i];
                     if (read->space == SPACE_TRIAL && read != program->kernels.at[r]->header &&
                         loads(program->kernels.at[r], read) && overlap(read, written))
-                        return arena_printf(arena, "kernel '%s' reads '%s' after '%s' has overwritten it",
-                                            program->kernels.at[r]->name, read->name,
-                                            program->kernels.at[w]->name);
+                        return arena_printf(
+                            arena, "kernel '%s' reads '%s' after '%s' has overwritten it",
+                            program->kernels.at[r]->name, read->name, program->kernels.at[w]->name);
                 }
         }
     return NULL;
@@ -199,7 +206,8 @@ const char *plan_verify(const StepProgram *program, Arena *arena) {
     for (uint32_t k = 0; k < program->kernels.count; k++)
         for (uint32_t i = 0; i < k; i++)
             if (!strcmp(program->kernels.at[i]->name, program->kernels.at[k]->name))
-                return arena_printf(arena, "two kernels are called '%s'", program->kernels.at[k]->name);
+                return arena_printf(arena, "two kernels are called '%s'",
+                                    program->kernels.at[k]->name);
     const char *problem = verify_scratch(program, &lives, arena);
     return problem ? problem : verify_trial(program, arena);
 }

@@ -1,11 +1,13 @@
 /* Schedules for one core: which axis is a vector, how far loops unroll, and the register tiles of
- * contractions by a static cost model. Whatever changes the order of a reduction (vector axis, lanes, unroll)
- * depends on the extents and the target only, so fused and unfused kernels give the same bits. */
+ * contractions by a static cost model. Whatever changes the order of a reduction (vector axis,
+ * lanes, unroll) depends on the extents and the target only, so fused and unfused kernels give the
+ * same bits. */
 #include "compiler/kernel/schedule.h"
 
 enum { MAX_UNROLL = 4, BIG_BODY = 24, MAX_TILE_M = 24, MAX_TILE_VECTORS = 6 };
 
-/* The axes that each expression's value changes with, and the widest real type that changes with `axis`. */
+/* The axes that each expression's value changes with, and the widest real type that changes with
+ * `axis`. */
 static void find_axes(const Kernel *kernel, uint32_t *axes) {
     uint32_t outer = (1u << kernel->outer_count) - 1;
     for (uint32_t e = 0; e < kernel->exprs.count; e++) {
@@ -58,14 +60,15 @@ static int axis_score(const Kernel *kernel, uint32_t axis) {
     return score;
 }
 
-/* The last inner axis, unless only the last outer one runs along memory (sums over rows); -1 when the kernel
- * has no loop worth a vector. */
+/* The last inner axis, unless only the last outer one runs along memory (sums over rows); -1 when
+ * the kernel has no loop worth a vector. */
 static int vector_axis(const Kernel *kernel) {
     if (!kernel->axis_count) return -1;
     uint32_t inner = kernel->axis_count - 1;
     bool has_inner = kernel->axis_count > kernel->outer_count;
     if (!has_inner) return (int)kernel->outer_count - 1;
-    if (!kernel->outer_count || kernel->locals.count) return kernel->axes[inner].extent > 1 ? (int)inner : -1;
+    if (!kernel->outer_count || kernel->locals.count)
+        return kernel->axes[inner].extent > 1 ? (int)inner : -1;
     uint32_t outer = kernel->outer_count - 1;
     if (axis_score(kernel, outer) > axis_score(kernel, inner)) return (int)outer;
     return kernel->axes[inner].extent > 1 ? (int)inner : -1;
@@ -96,14 +99,16 @@ static void schedule_loops(Kernel *kernel, int axis) {
         /* a reduction's accumulators are part of its meaning: extent and lanes alone decide */
         bool reduces = stage->reductions.count > 0;
         stage->unroll = unroll_for(kernel->axes[axis].extent, kernel->lanes,
-                                   reduces ? MAX_UNROLL : big ? 1 : 2);
+                                   reduces ? MAX_UNROLL
+                                   : big   ? 1
+                                           : 2);
     }
 }
 
 /* ---- contractions ---- */
 
-/* Cycles per step of k of a tile of `rows` by `vectors` on a core with two FMA and two load pipes and an FMA
- * latency of four. */
+/* Cycles per step of k of a tile of `rows` by `vectors` on a core with two FMA and two load pipes
+ * and an FMA latency of four. */
 static double tile_cycles(int64_t rows, int64_t vectors) {
     double arithmetic = 0.5 * (double)(rows * vectors);
     double loads = 0.5 * (double)(rows + vectors);
@@ -135,7 +140,8 @@ static void choose_tile(Contraction *c, const Product *p, const CpuTarget *targe
     int64_t budget = target->vector_registers >= 32 ? 28 : 12;
     double best = -1;
     for (int64_t vectors = 1; vectors <= MAX_TILE_VECTORS && vectors <= p->vectors; vectors++)
-        for (int64_t rows = 1; rows <= MAX_TILE_M && rows <= p->m && rows * vectors <= budget; rows++) {
+        for (int64_t rows = 1; rows <= MAX_TILE_M && rows <= p->m && rows * vectors <= budget;
+             rows++) {
             if (rows * vectors + vectors + 1 > target->vector_registers) continue;
             double cost = product_cost(p, rows, vectors);
             if (best >= 0 && cost >= best) continue;
@@ -150,7 +156,9 @@ static Buffer *workspace(StepProgram *program, Kernel *kernel, const char *name,
     Buffer *buffer = arena_alloc(arena, sizeof *buffer);
     *buffer = (Buffer){.id = program->buffers.count,
                        .name = arena_printf(arena, "%s.%s", kernel->name, name),
-                       .elem = elem, .count = count, .space = SPACE_SCRATCH};
+                       .elem = elem,
+                       .count = count,
+                       .space = SPACE_SCRATCH};
     vec_push(arena, &program->buffers, buffer);
     vec_push(arena, &kernel->buffers, buffer);
     return buffer;
@@ -180,10 +188,11 @@ static void schedule_contraction(StepProgram *program, Kernel *kernel, const Cpu
     c->block_k = (uint32_t)axes[c->k].extent;
     c->block_n = c->tile_n_vectors * kernel->lanes;
     if (needs_pack_b(kernel, c))
-        c->pack_b = workspace(program, kernel, "panel_b", elem, axes[c->k].extent * c->block_n, arena);
+        c->pack_b =
+            workspace(program, kernel, "panel_b", elem, axes[c->k].extent * c->block_n, arena);
     if (!is_load(kernel, c->a))
-        c->pack_a = workspace(program, kernel, "panel_a", elem, axes[c->m].extent * axes[c->k].extent,
-                              arena);
+        c->pack_a = workspace(program, kernel, "panel_a", elem,
+                              axes[c->m].extent * axes[c->k].extent, arena);
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         kernel->stages.at[s].vector_axis = (int)c->n;
         kernel->stages.at[s].unroll = 1;
