@@ -78,13 +78,6 @@ static bool is_boundary(const Token *token) {
     return token->kind == T_END || token->kind == T_OPEN || token->kind == T_STUDY_OPEN;
 }
 
-/* The token that the grammar could not take: the one handed out last. */
-static uint32_t offending(const Parser *parser) {
-    bool at_end =
-        parser->tokens.at[parser->next].kind == 0 && parser->next + 1 == parser->tokens.count;
-    return at_end || parser->next == 0 ? parser->next : parser->next - 1;
-}
-
 /* Was anything in the statement around token `at` reported before? */
 static bool was_reported(const Parser *parser, uint32_t at) {
     const Token *tokens = parser->tokens.at;
@@ -122,17 +115,22 @@ static const char *const GOES_ON[] = {"'and'", "'or'", "'=='", "'!='", "'<'",   
                                       "'>='",  "'+'",  "'-'",  "'*'",  "'/'",    "'%'",   "'@'",
                                       "'^'",   "'('",  "'['",  "'.'",  "'then'", "'step'"};
 
+/* What may stand behind `name:`, but is seldom meant. */
+static const char *const DOMAINS[] = {"'{' of a set", "'int'"};
+
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof *(array))
 
 /* "expected 'x', 'y' or 'z'" with at most four choices, or NULL when a list would not help. */
 static const char *expected_text(const Parser *parser, const char *const *expected,
                                  uint32_t count) {
     bool start = is_in("name", expected, count) && is_in("number", expected, count);
+    bool in_argument = parser->current > 0 && parser->tokens.at[parser->current - 1].kind == ':';
     bool going_on = !start && is_in("'*'", expected, count);
     const char *list[5];
     uint32_t used = 0;
     if (start) list[used++] = "an expression";
     for (uint32_t i = 0; i < count; i++) {
+        if (in_argument && is_in(expected[i], DOMAINS, COUNT(DOMAINS))) continue;
         if (start && is_in(expected[i], STARTS, COUNT(STARTS))) continue;
         if (going_on && is_in(expected[i], GOES_ON, COUNT(GOES_ON))) continue;
         if (used == 5) return NULL;
@@ -180,6 +178,8 @@ static const char *help_text(const Parser *parser, uint32_t at, const char *cons
         return "to go on with a statement, end its line with the operator or put it in '(…)'";
     if (token->kind == '(' && before->kind == T_NAME && at > 1 && is_boundary(before - 1))
         return "a statement that gives a value is 'name = value'";
+    if (token->kind == T_IF && !is_boundary(before))
+        return "a value is chosen with 'where(condition, a, b)'";
     if (token->kind != '=') return NULL;
     if (before->kind == '=') return "comparisons are written 'a == b'";
     if (before->kind < 128 && strchr("+-*/%@^", before->kind)) return "write 'a = a + b'";
@@ -188,7 +188,7 @@ static const char *help_text(const Parser *parser, uint32_t at, const char *cons
 }
 
 void syntax_error(Parser *parser, Span place, const char *const *expected, uint32_t count) {
-    uint32_t at = offending(parser);
+    uint32_t at = parser->current;
     const Token *token = &parser->tokens.at[at];
     if (was_reported(parser, at) || wrong_word(parser, token, expected, count)) return;
     const char *found = found_text(parser, token);

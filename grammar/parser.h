@@ -10,8 +10,9 @@ typedef struct {
     Arena *arena;
     Diags *diags;
     Tokens tokens;
-    uint32_t next; /* the token that the scanner will hand out next */
-    Node *file;    /* the result */
+    uint32_t current; /* the token handed out last */
+    uint32_t next;
+    Node *file; /* the result */
 } Parser;
 
 #define KIDS(...) ((Node *const[]){__VA_ARGS__, NULL})

@@ -70,7 +70,7 @@ static void tune_error(const Span *place, Parser *parser, const char *text);
 
 %type <node> declarations declaration uses params param_list param type on_data
 %type <node> block statements statement states state else
-%type <node> expression postfix callee array argument arguments argument_value elements
+%type <node> expression postfix call callee array argument arguments argument_value elements
 %type <node> subscripts subscript dims dim optional then
 %type <node> study_block study_statements study_statement domain special_domain set examples batch
 %type <node> keep metric
@@ -97,7 +97,7 @@ uses
     ;
 
 declaration
-    : DATA NAME '=' postfix block           { $$ = build_named(parser, N_DATA, @$, $2, @2, KIDS($4, $5)); }
+    : DATA NAME '=' call block              { $$ = build_named(parser, N_DATA, @$, $2, @2, KIDS($4, $5)); }
     | DEF NAME params block                 { $$ = build_named(parser, N_DEF, @$, $2, @2, KIDS($3, $4)); }
     | LAYER NAME params block               { $$ = build_named(parser, N_LAYER, @$, $2, @2, KIDS($3, $4)); }
     | MODEL NAME params on_data block       { $$ = build_named(parser, N_MODEL, @$, $2, @2, KIDS($3, $4, $5)); }
@@ -223,11 +223,15 @@ postfix
     | TRUE                                  { $$ = build_flag(parser, N_BOOL, @$, true, NULL); }
     | FALSE                                 { $$ = build_flag(parser, N_BOOL, @$, false, NULL); }
     | callee
-    | callee '(' ')'                        { $$ = build(parser, N_CALL, @$, KIDS($1)); }
-    | callee '(' arguments comma ')'        { $$ = build_list(parser, N_CALL, @$, $1, $3); }
+    | call
     | postfix '[' subscripts comma ']'      { $$ = build_list(parser, N_INDEX, @$, $1, $3); }
     | array
     | '(' expression ')'                    { $$ = $2; }
+    ;
+
+call
+    : callee '(' ')'                        { $$ = build(parser, N_CALL, @$, KIDS($1)); }
+    | callee '(' arguments comma ')'        { $$ = build_list(parser, N_CALL, @$, $1, $3); }
     ;
 
 callee
@@ -361,6 +365,7 @@ keep
 
 static int tune_lex(TUNE_STYPE *value, Span *place, Parser *parser) {
     const Token *token = &parser->tokens.at[parser->next];
+    parser->current = parser->next;
     if (parser->next + 1 < parser->tokens.count) parser->next++;
     *place = token->span;
     if (token->kind == T_NUMBER) {
