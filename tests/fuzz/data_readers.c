@@ -140,7 +140,10 @@ static void compress_buffer(Buffer *buffer) {
 
 /* ---- reading ---- */
 
+/* A new file each time: some file systems write out at once what replaces the contents of an old
+ * one. */
 static bool write_file(const Buffer *buffer) {
+    unlink("file");
     FILE *file = fopen("file", "wb");
     if (!file) return false;
     bool written = fwrite(buffer->bytes, 1, buffer->count, file) == buffer->count;
