@@ -11,6 +11,7 @@ typedef struct {
     bool a_transposed, b_transposed, pack_a, pack_b;
     uint32_t tile_m, tile_n, lanes;
     Elem elem;
+    const char *cpu; /* NULL: native */
 } Product;
 
 typedef void (*Run)(const void *a, const void *b, const void *bias, void *c, uint8_t *mask,
@@ -20,6 +21,7 @@ typedef void (*Run)(const void *a, const void *b, const void *bias, void *c, uin
 static Run compile_product(const Product *p) {
     Bench bench = bench_new("product", p->lanes);
     Elem elem = p->elem;
+    if (p->cpu) bench.cpu = p->cpu;
     uint32_t m = add_axis(&bench, "m", p->m), n = add_axis(&bench, "n", p->n);
     uint32_t k = add_axis(&bench, "k", p->k);
     Buffer *a = add_buffer(&bench, "a", elem, p->m * p->k);
@@ -80,7 +82,7 @@ static double multiply_add(Elem elem, bool fused, double a, double b, double c) 
 
 static void check_product(const Product *p) {
     Arena *arena = arena_new();
-    bool fused = host_target(arena).shape.fma;
+    bool fused = make_target(p->cpu, arena).shape.fma;
     size_t wide = elem_bytes(p->elem);
     int64_t cells = p->m * p->n, guard = 64;
     void *a = arena_alloc(arena, (size_t)(p->m * p->k) * wide);
@@ -156,11 +158,28 @@ static void doubles_and_scalars(void **unused) {
     }
 }
 
+/* Narrower machines than this one: fewer registers, no masks, no fused multiply-add. */
+static void other_targets(void **unused) {
+    (void)unused;
+    Arena *arena = arena_new();
+    const char *cpus[] = {"x86-64", "x86-64-v3"};
+    for (int i = 0; i < 2; i++) {
+        if (!cpu_runs(cpus[i], arena)) continue;
+        check_product(&(Product){.m = 13, .n = 21, .k = 11, .tile_m = 6, .tile_n = 2,
+                                 .lanes = i ? 8 : 4, .elem = E_F32, .cpu = cpus[i]});
+        check_product(&(Product){.m = 9, .n = 19, .k = 10, .tile_m = 4, .tile_n = 2, .pack_b = true,
+                                 .b_transposed = true, .pack_a = true, .lanes = i ? 4 : 2,
+                                 .elem = E_F64, .cpu = cpus[i]});
+    }
+    arena_free(arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_and_layouts),
         cmocka_unit_test(tiles_do_not_matter),
         cmocka_unit_test(doubles_and_scalars),
+        cmocka_unit_test(other_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

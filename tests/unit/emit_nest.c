@@ -269,7 +269,7 @@ static void runs_a_step_program(void **unused) {
     LlvmItem items[] = {
         {.program = &program, .symbol = "train", .kernel_symbols = (const char *[]){"add"}},
         {.kernel = bench.kernel, .symbol = "add"}};
-    void (*run)(void *) = (void (*)(void *))compile_items(items, 2, bench.arena);
+    void (*run)(void *) = (void (*)(void *))compile_items(items, 2, bench.cpu, bench.arena);
     uint64_t trial[5] = {41};
     double totals[] = {0, 0.5}, metrics[3] = {0};
     void *context[] = {trial, NULL, NULL, NULL, NULL, totals, metrics};

@@ -15,11 +15,12 @@ typedef struct {
     Arena *arena;
     Kernel *kernel;
     uint32_t next_id;
+    const char *cpu; /* that it is compiled for; must run here */
 } Bench;
 
 static inline Bench bench_new(const char *name, uint32_t lanes) {
     Arena *arena = arena_new();
-    Bench bench = {arena, arena_alloc(arena, sizeof(Kernel)), 0};
+    Bench bench = {arena, arena_alloc(arena, sizeof(Kernel)), 0, "native"};
     bench.kernel->name = name;
     bench.kernel->lanes = lanes;
     return bench;
@@ -89,14 +90,20 @@ static inline void add_reduction(Bench *bench, Stage *stage, Op kind, int value)
     vec_push(bench->arena, &stage->reductions, (Reduction){kind, value});
 }
 
-static inline LlvmTarget host_target(Arena *arena) {
-    LlvmTarget target = {.cpu = "native"};
+static inline LlvmTarget make_target(const char *cpu, Arena *arena) {
+    LlvmTarget target = {.cpu = cpu};
     const char *problem = llvm_target(&target, arena);
     if (problem) {
         fprintf(stderr, "%s\n", problem);
         exit(1);
     }
     return target;
+}
+
+/* May code for this CPU run here? */
+static inline bool cpu_runs(const char *cpu, Arena *arena) {
+    LlvmTarget here = make_target("native", arena), wanted = make_target(cpu, arena);
+    return wanted.shape.vector_bytes <= here.shape.vector_bytes && wanted.shape.fma <= here.shape.fma;
 }
 
 /* Links an object as a shared library; the symbol in it. The file is gone afterwards. */
@@ -116,8 +123,9 @@ static inline void *load_object(const char *object, const char *symbol) {
 }
 
 /* Compiles items and a stub that exports the first: kernels themselves are hidden. */
-static inline void *compile_items(const LlvmItem *items, uint32_t count, Arena *arena) {
-    LlvmTarget target = host_target(arena);
+static inline void *compile_items(const LlvmItem *items, uint32_t count, const char *cpu,
+                                  Arena *arena) {
+    LlvmTarget target = make_target(cpu, arena);
     char object[] = "/tmp/emitXXXXXX", stub[64], command[512];
     int file = mkstemp(object);
     if (file < 0) exit(1);
@@ -143,7 +151,7 @@ static inline void *compile_items(const LlvmItem *items, uint32_t count, Arena *
 
 static inline void *compile_kernel(const Bench *bench) {
     LlvmItem item = {.kernel = bench->kernel, .symbol = "kernel"};
-    return compile_items(&item, 1, bench->arena);
+    return compile_items(&item, 1, bench->cpu, bench->arena);
 }
 
 /* Random numbers of the tests: xorshift, so that every run is the same. */
