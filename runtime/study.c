@@ -32,6 +32,7 @@ const char *study_nearest(const char *wanted, const char *const *names, uint32_t
     const char *best = NULL;
     uint32_t limit = (uint32_t)strlen(wanted) / 3 + 2;
     for (uint32_t i = 0; i < count; i++) {
+        if (strlen(wanted) >= 2 && !strncmp(wanted, names[i], strlen(wanted))) return names[i];
         uint32_t distance = edit_distance(wanted, names[i]);
         if (distance < limit) {
             limit = distance;

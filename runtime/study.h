@@ -77,7 +77,7 @@ double study_value_number(const TuneHyper *hyper, double value);
 /* "train", "valid", "test", or "" for a model without data. */
 const char *study_split_name(int32_t split);
 
-/* The name nearest to `wanted` by edit distance, or NULL when none is near. */
+/* The name that `wanted` begins, or the nearest one by edit distance; NULL when none is near. */
 const char *study_nearest(const char *wanted, const char *const *names, uint32_t count);
 
 /* Whether a is a better value of the selected metric than b. */
