@@ -107,6 +107,7 @@ static Value make_parameter(Interp *in, const Node *node, const char *name, cons
                            .span = interp_place(in, node->span)};
     parameter.node =
         graph_leaf(in->graph, OP_PARAM, type, false, true, index, name, parameter.span);
+    parameter.node->offset = parameter.offset;
     vec_push(program->arena, &program->params, parameter);
     program->param_count = aligned(program->param_count + type_count(type));
     add_initial_value(in, node, index);
@@ -124,8 +125,10 @@ static Value reuse_parameter(Interp *in, const Node *node, const char *name, con
                   "layers must be called in the same order whether 'training' is true or not");
         return value_error();
     }
-    return value_tensor(graph_leaf(in->graph, OP_PARAM, type, false, true, (uint32_t)index, name,
-                                   interp_place(in, node->span)));
+    GNode *leaf = graph_leaf(in->graph, OP_PARAM, type, false, true, (uint32_t)index, name,
+                             interp_place(in, node->span));
+    leaf->offset = in->program->params.at[index].offset;
+    return value_tensor(leaf);
 }
 
 void interp_parameter(Interp *in, const Node *node) {

@@ -142,12 +142,12 @@ struct ExprMemo {
     uint32_t stage;
 };
 
-bool view_index(const Group *group, const GNode *view, const Index *at, Index *operand);
+bool operand_index_of(const Group *group, const GNode *view, const Index *at, Index *operand);
 /* The value as other nodes see it: loaded, a result, or computed here. -1 after a failure; then
  * fuser->again is set and the reason marked. */
 int build_value(Builder *builder, const GNode *node, const Index *at, int guard);
 /* The node's own operation at `at`. */
-int build_op(Builder *builder, const GNode *node, const Index *at, int guard);
+int build_operation(Builder *builder, const GNode *node, const Index *at, int guard);
 int build_cast(Builder *builder, int value, Elem elem, Span span);
 
 /* ---- fuse_kernel.c ---- */

@@ -72,7 +72,7 @@ static bool to_dims(const Group *group, const Index *at, const Type *type, Index
     return index_refactor(at, type->rank, dims, group->extents, group->axis_count, result);
 }
 
-bool view_index(const Group *group, const GNode *view, const Index *at, Index *operand) {
+bool operand_index_of(const Group *group, const GNode *view, const Index *at, Index *operand) {
     if (view->op == OP_RESHAPE || op_info[view->op].class == CLASS_REDUCE) {
         *operand = *at;
         return true;
@@ -151,7 +151,7 @@ static int build_pad(Builder *builder, const GNode *node, const Index *below, in
 
 static int build_view(Builder *builder, const GNode *node, const Index *at, int guard) {
     Index below;
-    if (!view_index(builder->group, node, at, &below)) {
+    if (!operand_index_of(builder->group, node, at, &below)) {
         assert(!builder->fuser->forced[node->id]); /* is computed at its own index only */
         return fail_index(builder, node);
     }
@@ -255,7 +255,7 @@ static int build_leaf(Builder *builder, const GNode *node, const Index *at, int 
 
 /* ---- nodes ---- */
 
-int build_op(Builder *builder, const GNode *node, const Index *at, int guard) {
+int build_operation(Builder *builder, const GNode *node, const Index *at, int guard) {
     OpClass class = op_info[node->op].class;
     if (class == CLASS_LEAF) return build_leaf(builder, node, at, guard);
     if (class == CLASS_VIEW || class == CLASS_REDUCE) return build_view(builder, node, at, guard);
@@ -289,7 +289,7 @@ static int build_own(Builder *builder, const GNode *node, const Index *at, int g
         kept.offset += info->kept_base;
         return add_load(builder, info->kept, kept, NONE, node->span);
     }
-    return build_op(builder, node, at, guard);
+    return build_operation(builder, node, at, guard);
 }
 
 static int build_fresh(Builder *builder, const GNode *node, const Index *at, int guard) {
@@ -300,7 +300,7 @@ static int build_fresh(Builder *builder, const GNode *node, const Index *at, int
                         affine_add(index_linear(at), affine_constant(info->base)), guard,
                         node->span);
     assert(!info->group || info->recompute);
-    return build_op(builder, node, at, guard);
+    return build_operation(builder, node, at, guard);
 }
 
 int build_value(Builder *builder, const GNode *node, const Index *at, int guard) {

@@ -115,7 +115,7 @@ static bool reaches(const Fuser *fuser, const Group *group, const GNode *operand
     if (info->group == group) return is_native(group, operand, at);
     if (info->role != ROLE_VIEW) return true;
     Index below;
-    return view_index(group, operand, at, &below) && reaches(fuser, group, operand->in[0], &below);
+    return operand_index_of(group, operand, at, &below) && reaches(fuser, group, operand->in[0], &below);
 }
 
 static bool operands_reach(const Fuser *fuser, const Group *group, const GNode *node, bool full) {
@@ -154,7 +154,7 @@ static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at) {
     if (info->group) return;
     if (info->role == ROLE_VIEW) {
         Index below;
-        if (view_index(group, operand, at, &below)) {
+        if (operand_index_of(group, operand, at, &below)) {
             claim(fuser, group, operand->in[0], &below);
             return;
         }
