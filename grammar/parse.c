@@ -9,68 +9,68 @@
 /* Deeper trees would exhaust the stack of the passes that walk them. */
 enum { DEEPEST = 1000 };
 
-Node *build(Parser *parser, NodeKind kind, Span span, Node *const *kids) {
+Node *tree_build(Parser *parser, NodeKind kind, Span span, Node *const *kids) {
     Node *node = tree_node(parser->arena, kind, span);
     for (; kids && *kids; kids++) tree_add(parser->arena, node, *kids);
     return node;
 }
 
-Node *build_named(Parser *parser, NodeKind kind, Span span, const char *name, Span name_span,
-                  Node *const *kids) {
-    Node *node = build(parser, kind, span, kids);
+Node *tree_build_named(Parser *parser, NodeKind kind, Span span, const char *name, Span name_span,
+                       Node *const *kids) {
+    Node *node = tree_build(parser, kind, span, kids);
     node->name = name;
     node->name_span = name_span;
     return node;
 }
 
-Node *build_op(Parser *parser, NodeKind kind, Span span, TreeOp op, Node *const *kids) {
-    Node *node = build(parser, kind, span, kids);
+Node *tree_build_op(Parser *parser, NodeKind kind, Span span, TreeOp op, Node *const *kids) {
+    Node *node = tree_build(parser, kind, span, kids);
     node->op = op;
     return node;
 }
 
-Node *build_flag(Parser *parser, NodeKind kind, Span span, bool flag, Node *const *kids) {
-    Node *node = build(parser, kind, span, kids);
+Node *tree_build_flag(Parser *parser, NodeKind kind, Span span, bool flag, Node *const *kids) {
+    Node *node = tree_build(parser, kind, span, kids);
     node->flag = flag;
     return node;
 }
 
-Node *build_hyper(Parser *parser, Span span, TreeOp role, const char *name, Span name_span,
-                  Node *domain) {
-    Node *node = build_named(parser, N_HYPER, span, name, name_span, KIDS(domain));
+Node *tree_build_hyper(Parser *parser, Span span, TreeOp role, const char *name, Span name_span,
+                       Node *domain) {
+    Node *node = tree_build_named(parser, N_HYPER, span, name, name_span, KIDS(domain));
     node->op = role;
     return node;
 }
 
-Node *build_type(Parser *parser, Span span, const char *name, Span name_span, Node *dims) {
-    Node *node = build_named(parser, N_TYPE, span, name, name_span, NULL);
+Node *tree_build_type(Parser *parser, Span span, const char *name, Span name_span, Node *dims) {
+    Node *node = tree_build_named(parser, N_TYPE, span, name, name_span, NULL);
     node->flag = dims != NULL;
-    return dims ? add_all(parser, node, dims) : node;
+    return dims ? tree_append_all(parser, node, dims) : node;
 }
 
-Node *build_number(Parser *parser, Span span, double number, bool integer) {
-    Node *node = build_flag(parser, N_NUMBER, span, integer, NULL);
+Node *tree_build_number(Parser *parser, Span span, double number, bool integer) {
+    Node *node = tree_build_flag(parser, N_NUMBER, span, integer, NULL);
     node->number = number;
     return node;
 }
 
-Node *build_none(Parser *parser, Span after) {
+Node *tree_build_none(Parser *parser, Span after) {
     return tree_node(parser->arena, N_NONE, (Span){after.end, after.end});
 }
 
-Node *build_list(Parser *parser, NodeKind kind, Span span, Node *first, const Node *rest) {
+Node *tree_build_list(Parser *parser, NodeKind kind, Span span, Node *first, const Node *rest) {
     Node *node = tree_node(parser->arena, kind, span);
     if (first) tree_add(parser->arena, node, first);
-    return add_all(parser, node, rest);
+    return tree_append_all(parser, node, rest);
 }
 
-Node *add(Parser *parser, Node *list, Node *kid) {
+Node *tree_append(Parser *parser, Node *list, Node *kid) {
     if (kid->span.end > list->span.end) list->span.end = kid->span.end;
     return tree_add(parser->arena, list, kid);
 }
 
-Node *add_all(Parser *parser, Node *list, const Node *more) {
-    for (uint32_t i = 0; i < more->kids.count; i++) add(parser, list, more->kids.at[i]);
+Node *tree_append_all(Parser *parser, Node *list, const Node *more) {
+    for (uint32_t i = 0; i < more->kids.count; i++) tree_append(parser, list, more->kids.at[i]);
     return list;
 }
 
@@ -187,7 +187,7 @@ static const char *help_text(const Parser *parser, uint32_t at, const char *cons
     return "arguments are written 'name: value', comparisons 'a == b'";
 }
 
-void syntax_error(Parser *parser, Span place, const char *const *expected, uint32_t count) {
+void parser_syntax_error(Parser *parser, Span place, const char *const *expected, uint32_t count) {
     uint32_t at = parser->current;
     const Token *token = &parser->tokens.at[at];
     if (was_reported(parser, at) || wrong_word(parser, token, expected, count)) return;
@@ -199,7 +199,7 @@ void syntax_error(Parser *parser, Span place, const char *const *expected, uint3
     if (help) diag_help(diag, "%s", help);
 }
 
-void depth_error(Parser *parser, Span place) {
+void parser_depth_error(Parser *parser, Span place) {
     Diag *diag = diag_error(parser->diags, place, "this is nested too deeply");
     diag_help(diag, "give inner parts a name of their own");
 }
@@ -231,6 +231,6 @@ Node *parse(const Source *source, Arena *program, Interner *names, Diags *diags)
     parser.file->span = parser.file->name_span = whole;
     const Node *deep = find_too_deep(&parser);
     if (!deep) return parser.file;
-    depth_error(&parser, deep->span);
+    parser_depth_error(&parser, deep->span);
     return tree_node(program, N_FILE, whole);
 }

@@ -17,24 +17,25 @@ typedef struct {
 
 #define KIDS(...) ((Node *const[]){__VA_ARGS__, NULL})
 
-Node *build(Parser *parser, NodeKind kind, Span span, Node *const *kids); /* kids may be NULL */
-Node *build_named(Parser *parser, NodeKind kind, Span span, const char *name, Span name_span,
-                  Node *const *kids);
-Node *build_op(Parser *parser, NodeKind kind, Span span, TreeOp op, Node *const *kids);
-Node *build_flag(Parser *parser, NodeKind kind, Span span, bool flag, Node *const *kids);
-Node *build_hyper(Parser *parser, Span span, TreeOp role, const char *name, Span name_span,
-                  Node *domain);
-Node *build_type(Parser *parser, Span span, const char *name, Span name_span, Node *dims);
-Node *build_number(Parser *parser, Span span, double number, bool integer);
-Node *build_none(Parser *parser, Span after);
+Node *tree_build(Parser *parser, NodeKind kind, Span span,
+                 Node *const *kids); /* kids may be NULL */
+Node *tree_build_named(Parser *parser, NodeKind kind, Span span, const char *name, Span name_span,
+                       Node *const *kids);
+Node *tree_build_op(Parser *parser, NodeKind kind, Span span, TreeOp op, Node *const *kids);
+Node *tree_build_flag(Parser *parser, NodeKind kind, Span span, bool flag, Node *const *kids);
+Node *tree_build_hyper(Parser *parser, Span span, TreeOp role, const char *name, Span name_span,
+                       Node *domain);
+Node *tree_build_type(Parser *parser, Span span, const char *name, Span name_span, Node *dims);
+Node *tree_build_number(Parser *parser, Span span, double number, bool integer);
+Node *tree_build_none(Parser *parser, Span after);
 /* `kind` with `first` and then the kids of `rest`. */
-Node *build_list(Parser *parser, NodeKind kind, Span span, Node *first, const Node *rest);
-Node *add(Parser *parser, Node *list, Node *kid);
-Node *add_all(Parser *parser, Node *list, const Node *more);
+Node *tree_build_list(Parser *parser, NodeKind kind, Span span, Node *first, const Node *rest);
+Node *tree_append(Parser *parser, Node *list, Node *kid);
+Node *tree_append_all(Parser *parser, Node *list, const Node *more);
 
 /* One sentence about the token at `place`; `expected` are the grammar's names of what could stand
  * there. Says nothing when the statement was reported already. */
-void syntax_error(Parser *parser, Span place, const char *const *expected, uint32_t count);
-void depth_error(Parser *parser, Span place);
+void parser_syntax_error(Parser *parser, Span place, const char *const *expected, uint32_t count);
+void parser_depth_error(Parser *parser, Span place);
 
 #endif
