@@ -206,6 +206,10 @@ static void add_metric(Interp *in, const char *name, Value value, Span span) {
         strcmp(name, "loss") != 0 ? arena_printf(in->arena, "metric '%s'", name) : "the loss";
     GNode *node = number_of(in, in->finish, value, what, span);
     if (!node) return;
+    for (uint32_t i = 0; i < in->program->metrics.count; i++)
+        if (!strcmp(in->program->metrics.at[i].name, name))
+            diag_note(diag_error(in->diags, span, "metric '%s' is given twice", name),
+                      in->program->metrics.at[i].span, "the first one is here");
     graph_output(in->finish, OUT_METRIC, in->program->metrics.count, node);
     vec_push(in->program->arena, &in->program->metrics, (Metric){name, span});
 }

@@ -92,8 +92,16 @@ static int find_parameter(const Program *program, const char *name) {
     return -1;
 }
 
+static bool count_fits(const Program *program, const Type *type) {
+    int64_t room = ((int64_t)1 << 33) - program->param_count;
+    for (uint32_t i = 0; i < type->rank; i++) room /= type->dims[i].size;
+    return room > 0;
+}
+
 static Value make_parameter(Interp *in, const Node *node, const char *name, const Type *type) {
     Program *program = in->program;
+    if (!count_fits(program, type))
+        return interp_fail(in, node->span, "the model has more than 2^33 parameters");
     if (find_parameter(program, name) >= 0) {
         Diag *diag = interp_error(in, node->span, "parameter '%s' is declared twice", name);
         interp_chain(in, diag);

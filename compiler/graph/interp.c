@@ -8,7 +8,8 @@
 
 #include "compiler/graph/elaborate.h"
 
-enum { DEEPEST_CALL = 100, MOST_REPEATS = 1000, LONGEST_CHAIN = 6 };
+enum { DEEPEST_CALL = 100, MOST_REPEATS = 1000, MOST_STATEMENTS = 2000000, LONGEST_CHAIN = 6 };
+static const int64_t most_elements = (int64_t)1 << 36;
 
 /* ---- messages ---- */
 
@@ -99,10 +100,11 @@ static Value builtin_value(Interp *in, Builtin builtin, Span span) {
     case BUILTIN_PI: return value_number(3.14159265358979323846, true, span);
     case BUILTIN_TRAINING: return value_bool(in->mode == MODE_TRAIN);
     case BUILTIN_STEP:
+        if (!in->study) break;
         return value_tensor(
             graph_leaf(in->graph, OP_STEP, &scalar, false, true, 0, NULL, interp_place(in, span)));
     case BUILTIN_STEPS:
-        if (!in->study) return interp_fail(in, span, "'steps' means nothing here");
+        if (!in->study) break;
         return value_number((double)in->study->steps, false, span);
     case BUILTIN_FAN_IN:
     case BUILTIN_FAN_OUT:
@@ -306,7 +308,7 @@ static Value bind_only(Interp *in, const Function *function, const ArgumentList 
 static Value run_for_value(Interp *in, const Function *function, const ArgumentList *arguments,
                            Span span) {
     Frame *frame = interp_run(in, function, arguments, span, NULL, 0);
-    if (!frame) return value_error();
+    if (!frame || (!frame->returned && in->statements >= MOST_STATEMENTS)) return value_error();
     if (frame->returned) return frame->result;
     Diag *diag = interp_error(in, function->decl->node->name_span, "'%s' does not return a value",
                               function->decl->name);
@@ -323,8 +325,12 @@ Value interp_call(Interp *in, const Function *function, const ArgumentList *argu
         return builtin_call(in, function->builtin, &all, span);
     }
     switch (function->decl->kind) {
-    case N_DEF:
-    case N_LAYER: return run_for_value(in, function, arguments, span);
+    case N_LAYER:
+        if (in->init || !in->program || in->mode == MODE_UPDATE)
+            return interp_fail(in, span, "only models and layers can call the layer '%s'",
+                               function->decl->name);
+        return run_for_value(in, function, arguments, span);
+    case N_DEF: return run_for_value(in, function, arguments, span);
     case N_INIT:
         if (in->init) return run_for_value(in, function, arguments, span);
         return bind_only(in, function, arguments);
@@ -381,6 +387,19 @@ static Value expression_unary(Interp *in, const Node *node) {
     return a.kind == V_ERROR ? a : value_unary(in, node->op, a, node->span);
 }
 
+/* Sizes multiply; nothing behind this point needs to think of overflow. */
+static Value limited(Interp *in, Value value, Span span) {
+    int64_t count = 1;
+    if (value.kind != V_TENSOR) return value;
+    for (uint32_t i = 0; i < value.node->type.rank; i++) {
+        if (value.node->type.dims[i].size > most_elements / count)
+            return interp_fail(in, span, "%s has more than 2^36 elements",
+                               type_show(in, &value.node->type));
+        count *= value.node->type.dims[i].size;
+    }
+    return value;
+}
+
 Value interp_expression(Interp *in, const Node *node) {
     switch (node->kind) {
     case N_ERROR: return value_error();
@@ -390,8 +409,8 @@ Value interp_expression(Interp *in, const Node *node) {
     case N_ELLIPSIS: return (Value){.kind = V_ELLIPSIS};
     case N_NAME: return lookup_name(in, node);
     case N_MEMBER: return lookup_member(in, node);
-    case N_CALL: return expression_call(in, node);
-    case N_BINARY: return expression_binary(in, node);
+    case N_CALL: return limited(in, expression_call(in, node), node->span);
+    case N_BINARY: return limited(in, expression_binary(in, node), node->span);
     case N_UNARY: return expression_unary(in, node);
     case N_ARRAY: return expression_array(in, node);
     case N_INDEX: return view_index(in, node);
@@ -465,6 +484,10 @@ static void run_repeat(Interp *in, const Node *node) {
 }
 
 static void run_statement(Interp *in, const Node *node) {
+    if (++in->statements == MOST_STATEMENTS)
+        interp_fail(in, node->span, "this takes more than %d statements when unrolled",
+                    MOST_STATEMENTS);
+    if (in->statements >= MOST_STATEMENTS) return;
     switch (node->kind) {
     case N_ASSIGN: run_assign(in, node); break;
     case N_METRIC: run_metric(in, node); break;

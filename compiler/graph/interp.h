@@ -115,9 +115,10 @@ typedef struct {
     Graph *graph, *finish;
     GNodeList copied; /* by id in `graph`: its copy in `finish` */
     Frame *frame;
-    uint32_t site;     /* next random site */
-    InitContext *init; /* NULL outside initialisers */
-    Value loss;        /* of the model; V_ERROR with `has_loss` false when there is none */
+    uint32_t statements; /* run so far; there is a limit, since everything is unrolled */
+    uint32_t site;       /* next random site */
+    InitContext *init;   /* NULL outside initialisers */
+    Value loss;          /* of the model; V_ERROR with `has_loss` false when there is none */
     bool has_loss;
     Span loss_span;
     Vec(Binding) metrics; /* evaluate */

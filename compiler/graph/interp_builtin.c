@@ -170,6 +170,9 @@ static GNode *total(Interp *in, Builtin builtin, GNode *value, Span span) {
 
 static Value reduce_all(Interp *in, Builtin builtin, GNode *node, Span span) {
     uint32_t all = (1u << node->type.rank) - 1;
+    if (node->batched && in->mode == MODE_GENERATE)
+        return interp_fail(in, span,
+                           "examples are made one by one: reduce over an axis, not over all");
     if (node->batched) node = cast_to(in, node, in->real, span);
     if (!node->batched || in->mode != MODE_EVALUATE)
         return value_tensor(reduce_axes(in, builtin, node, all, span));

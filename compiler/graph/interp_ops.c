@@ -194,6 +194,9 @@ bool common_elem(Interp *in, const Value *values, uint32_t count, const char *do
         } else if (value->kind == V_BOOL ||
                    (value->kind == V_TENSOR && value->node->type.elem == E_BOOL)) {
             is_bool = value;
+        } else if (value->kind != V_TENSOR && count == 2) {
+            mixed(in, values[0], values[1], doing, span);
+            return false;
         } else if (value->kind != V_TENSOR) {
             interp_fail(in, span, "cannot %s %s", doing, value_show(in, *value));
             return false;
@@ -289,6 +292,11 @@ static Value arithmetic(Interp *in, TreeOp op, Value a, Value b, Span span) {
     if (!common_elem(in, both, 2, verb(op), span, &elem)) return value_error();
     if (elem == E_BOOL) return mixed(in, a, b, verb(op), span);
     if (op == TOP_DIV || op == TOP_POW) elem = in->real;
+    if (op == TOP_MOD && elem == E_I32 && (b.kind != V_NUMBER || b.number == 0))
+        return interp_fail(in, span,
+                           "the remainder of integers needs a divisor known when compiled, "
+                           "not %s",
+                           value_show(in, b));
     return value_weak(elementwise(in, ops[op], elem, a, b, verb(op), span), both, 2);
 }
 
