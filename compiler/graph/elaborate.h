@@ -30,9 +30,10 @@ void update(Program *program, GNode **grads, const Checked *checked, const Study
 Graph *elaborate_generate(const Checked *checked, Data *data, int64_t batch, Arena *arena,
                           Interner *names, Diags *diags);
 
-/* Element type of a field in memory: labels are i32, f64 columns are f64 only if a study of the program is. */
-Elem field_elem(const Checked *checked, const Field *field);
-/* The real type of generated data: f64 if a study of the program is. */
-Elem data_real(const Checked *checked);
+/* Element type of a field in memory: labels are i32, f64 columns are f64 only if a study of this data
+ * set is. */
+Elem field_elem(const Checked *checked, const Data *data, const Field *field);
+/* The real type of generated data: f64 if a study of this data set is. */
+Elem data_real(const Checked *checked, const Data *data);
 
 #endif

@@ -2,19 +2,19 @@
 #include "compiler/graph/elaborate.h"
 #include "compiler/graph/interp.h"
 
-Elem data_real(const Checked *checked) {
+Elem data_real(const Checked *checked, const Data *data) {
     for (uint32_t i = 0; i < checked->studies.count; i++)
-        if (checked->studies.at[i]->f64) return E_F64;
+        if (checked->studies.at[i]->data == data && checked->studies.at[i]->f64) return E_F64;
     return E_F32;
 }
 
-Elem field_elem(const Checked *checked, const Field *field) {
+Elem field_elem(const Checked *checked, const Data *data, const Field *field) {
     switch (field->type) {
     case FIELD_U8: return E_U8;
     case FIELD_I32:
     case FIELD_CLASS: return E_I32;
     case FIELD_F32: return E_F32;
-    case FIELD_F64: return data_real(checked);
+    case FIELD_F64: return data_real(checked, data);
     }
     return E_F32;
 }
@@ -56,7 +56,7 @@ Graph *elaborate_generate(const Checked *checked, Data *data, int64_t batch, Are
                  .diags = diags,
                  .mode = MODE_GENERATE,
                  .batch = batch,
-                 .real = data_real(checked),
+                 .real = data_real(checked, data),
                  .frame = &frame,
                  .site = FIRST_SITE};
     in.graph = graph_new(arena, "generate", in.real);

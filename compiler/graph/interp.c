@@ -148,7 +148,7 @@ static const Field *find_field(const Interp *in, const char *name, uint32_t *ind
 }
 
 static Value field_value(Interp *in, const Field *field, uint32_t index) {
-    Type type = {.elem = field_elem(in->checked, field), .rank = field->rank + 1};
+    Type type = {.elem = field_elem(in->checked, in->study->data, field), .rank = field->rank + 1};
     type.dims[0] = batch_dim(in);
     for (uint32_t i = 0; i < field->rank; i++)
         type.dims[i + 1] = (Dim){field->dims[i], field->name, field->span};
