@@ -3,10 +3,12 @@
  *     study first_look {              study first_look
  *         nuisance lr in log(1e-3, 1)   block
  *     }                                   hyper nuisance lr
- *                                           call
- *                                             name log
- *                                             number 0.001
- *                                             number 1
+ *                                           domain
+ *                                             call
+ *                                               name log
+ *                                               number 0.001
+ *                                               number 1
+ *                                             none
  *
  * One node type for everything: the kind says what `name`, `number`, `flag`, `op` and `kids` mean
  * (tree.def is the reference). Nodes live in the program arena and are never changed after
@@ -64,8 +66,8 @@ const char *tree_op_text(TreeOp op); /* "+", "and", "scientific" */
 /* `tunec emit tree`: one node per line, indented, with places. */
 void tree_print(const Node *file, const Sources *sources, Text *out);
 
-/* `tunec fmt`: the canonical source text of a tree. Comments are kept: they are read from the
- * source between the statements' places. Formatting twice changes nothing. */
+/* `tunec fmt`: the canonical source text of a file that parsed without errors. Tokens and comments
+ * keep their spelling and their lines; blanks are decided here. Formatting twice changes nothing. */
 void tree_format(const Node *file, const Source *source, Text *out);
 
 #endif

@@ -86,35 +86,51 @@ declarations
     : %empty                                { $$ = tree_build(parser, N_FILE, @$, NULL); }
     | declarations declaration END          { $$ = tree_append(parser, $1, $2); }
     | declarations USE uses END             { $$ = tree_append_all(parser, $1, $3); }
-    | declarations error END                { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
-    | declarations error block END          { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
-    | declarations error study_block END    { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | declarations error END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | declarations error block END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | declarations error study_block END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
     ;
 
 uses
-    : NAME                                  { $$ = tree_build(parser, N_FILE, @$, KIDS(tree_build_named(parser, N_USE, @1, $1, @1, NULL))); }
-    | uses ',' NAME                         { $$ = tree_append(parser, $1, tree_build_named(parser, N_USE, @3, $3, @3, NULL)); }
+    : NAME
+            { $$ = tree_build(parser, N_FILE, @$,
+                     KIDS(tree_build_named(parser, N_USE, @1, $1, @1, NULL))); }
+    | uses ',' NAME
+            { $$ = tree_append(parser, $1, tree_build_named(parser, N_USE, @3, $3, @3, NULL)); }
     ;
 
 declaration
-    : DATA NAME '=' call block              { $$ = tree_build_named(parser, N_DATA, @$, $2, @2, KIDS($4, $5)); }
-    | DEF NAME params block                 { $$ = tree_build_named(parser, N_DEF, @$, $2, @2, KIDS($3, $4)); }
-    | LAYER NAME params block               { $$ = tree_build_named(parser, N_LAYER, @$, $2, @2, KIDS($3, $4)); }
-    | MODEL NAME params on_data block       { $$ = tree_build_named(parser, N_MODEL, @$, $2, @2, KIDS($3, $4, $5)); }
-    | OPTIMIZER NAME params block           { $$ = tree_build_named(parser, N_OPTIMIZER, @$, $2, @2, KIDS($3, $4)); }
-    | SCHEDULE NAME params block            { $$ = tree_build_named(parser, N_SCHEDULE, @$, $2, @2, KIDS($3, $4)); }
-    | INIT NAME params block                { $$ = tree_build_named(parser, N_INIT, @$, $2, @2, KIDS($3, $4)); }
-    | STUDY NAME study_block                { $$ = tree_build_named(parser, N_STUDY, @$, $2, @2, KIDS($3)); }
+    : DATA NAME '=' call block
+            { $$ = tree_build_named(parser, N_DATA, @$, $2, @2, KIDS($4, $5)); }
+    | DEF NAME params block
+            { $$ = tree_build_named(parser, N_DEF, @$, $2, @2, KIDS($3, $4)); }
+    | LAYER NAME params block
+            { $$ = tree_build_named(parser, N_LAYER, @$, $2, @2, KIDS($3, $4)); }
+    | MODEL NAME params on_data block
+            { $$ = tree_build_named(parser, N_MODEL, @$, $2, @2, KIDS($3, $4, $5)); }
+    | OPTIMIZER NAME params block
+            { $$ = tree_build_named(parser, N_OPTIMIZER, @$, $2, @2, KIDS($3, $4)); }
+    | SCHEDULE NAME params block
+            { $$ = tree_build_named(parser, N_SCHEDULE, @$, $2, @2, KIDS($3, $4)); }
+    | INIT NAME params block
+            { $$ = tree_build_named(parser, N_INIT, @$, $2, @2, KIDS($3, $4)); }
+    | STUDY NAME study_block
+            { $$ = tree_build_named(parser, N_STUDY, @$, $2, @2, KIDS($3)); }
     ;
 
 on_data
     : %empty                                { $$ = tree_build_none(parser, @$); }
-    | ON NAME                               { $$ = tree_build_named(parser, N_NAME, @2, $2, @2, NULL); }
+    | ON NAME
+            { $$ = tree_build_named(parser, N_NAME, @2, $2, @2, NULL); }
     ;
 
 params
     : '(' ')'                               { $$ = tree_build(parser, N_PARAMS, @$, NULL); }
-    | '(' param_list comma ')'              { $$ = tree_build_list(parser, N_PARAMS, @$, NULL, $2); }
+    | '(' param_list comma ')'
+            { $$ = tree_build_list(parser, N_PARAMS, @$, NULL, $2); }
     ;
 
 param_list
@@ -123,10 +139,17 @@ param_list
     ;
 
 param
-    : NAME                                  { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1, KIDS(tree_build_none(parser, @1), tree_build_none(parser, @1))); }
-    | NAME ':' type                         { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1, KIDS($3, tree_build_none(parser, @3))); }
-    | NAME '=' expression                   { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1, KIDS(tree_build_none(parser, @1), $3)); }
-    | NAME ':' type '=' expression          { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1, KIDS($3, $5)); }
+    : NAME
+            { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1,
+                     KIDS(tree_build_none(parser, @1), tree_build_none(parser, @1))); }
+    | NAME ':' type
+            { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1,
+                     KIDS($3, tree_build_none(parser, @3))); }
+    | NAME '=' expression
+            { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1,
+                     KIDS(tree_build_none(parser, @1), $3)); }
+    | NAME ':' type '=' expression
+            { $$ = tree_build_named(parser, N_PARAM, @$, $1, @1, KIDS($3, $5)); }
     ;
 
 comma
@@ -159,30 +182,42 @@ statements
     : %empty                                { $$ = tree_build(parser, N_BLOCK, @$, NULL); }
     | statements statement END              { $$ = tree_append(parser, $1, $2); }
     | statements STATE states END           { $$ = tree_append_all(parser, $1, $3); }
-    | statements error END                  { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
-    | statements error block END            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
-    | statements error block ELSE block END { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | statements error END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | statements error block END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | statements error block ELSE block END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
     ;
 
 statement
-    : NAME '=' expression                   { $$ = tree_build_named(parser, N_ASSIGN, @$, $1, @1, KIDS($3)); }
-    | METRIC NAME '=' expression            { $$ = tree_build_named(parser, N_METRIC, @$, $2, @2, KIDS($4)); }
-    | NAME ':' PARAM '[' dims comma ']'     { $$ = tree_build_named(parser, N_PARAMETER, @$, $1, @1, KIDS($5, tree_build_none(parser, @7))); }
+    : NAME '=' expression
+            { $$ = tree_build_named(parser, N_ASSIGN, @$, $1, @1, KIDS($3)); }
+    | METRIC NAME '=' expression
+            { $$ = tree_build_named(parser, N_METRIC, @$, $2, @2, KIDS($4)); }
+    | NAME ':' PARAM '[' dims comma ']'
+            { $$ = tree_build_named(parser, N_PARAMETER, @$, $1, @1,
+                     KIDS($5, tree_build_none(parser, @7))); }
     | NAME ':' PARAM '[' dims comma ']' '=' expression
-                                            { $$ = tree_build_named(parser, N_PARAMETER, @$, $1, @1, KIDS($5, $9)); }
-    | NAME ':' type                         { $$ = tree_build_named(parser, N_FIELD, @$, $1, @1, KIDS($3, tree_build_none(parser, @3))); }
-    | NAME ':' type '=' expression          { $$ = tree_build_named(parser, N_FIELD, @$, $1, @1, KIDS($3, $5)); }
+            { $$ = tree_build_named(parser, N_PARAMETER, @$, $1, @1, KIDS($5, $9)); }
+    | NAME ':' type
+            { $$ = tree_build_named(parser, N_FIELD, @$, $1, @1,
+                     KIDS($3, tree_build_none(parser, @3))); }
+    | NAME ':' type '=' expression
+            { $$ = tree_build_named(parser, N_FIELD, @$, $1, @1, KIDS($3, $5)); }
     | SPLIT arguments comma                 { $$ = tree_build_list(parser, N_SPLIT, @$, NULL, $2); }
     | RETURN expression                     { $$ = tree_build(parser, N_RETURN, @$, KIDS($2)); }
     | REPEAT expression block               { $$ = tree_build(parser, N_REPEAT, @$, KIDS($2, $3)); }
-    | REPEAT NAME IN expression block       { $$ = tree_build_named(parser, N_REPEAT, @$, $2, @2, KIDS($4, $5)); }
+    | REPEAT NAME IN expression block
+            { $$ = tree_build_named(parser, N_REPEAT, @$, $2, @2, KIDS($4, $5)); }
     | IF expression block else              { $$ = tree_build(parser, N_IF, @$, KIDS($2, $3, $4)); }
     ;
 
 else
     : %empty                                { $$ = tree_build_none(parser, @$); }
     | ELSE block                            { $$ = $2; }
-    | ELSE IF expression block else         { $$ = tree_build(parser, N_IF, ((Span){@2.start, @5.end}), KIDS($3, $4, $5)); }
+    | ELSE IF expression block else
+            { $$ = tree_build(parser, N_IF, ((Span){@2.start, @5.end}), KIDS($3, $4, $5)); }
     ;
 
 states
@@ -191,37 +226,59 @@ states
     ;
 
 state
-    : NAME '=' expression                   { $$ = tree_build_named(parser, N_STATE, @$, $1, @1, KIDS($3)); }
+    : NAME '=' expression
+            { $$ = tree_build_named(parser, N_STATE, @$, $1, @1, KIDS($3)); }
     ;
 
 /* Expressions */
 
 expression
     : postfix
-    | expression OR expression              { $$ = tree_build_op(parser, N_BINARY, @$, TOP_OR, KIDS($1, $3)); }
-    | expression AND expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_AND, KIDS($1, $3)); }
-    | expression EQ expression              { $$ = tree_build_op(parser, N_BINARY, @$, TOP_EQ, KIDS($1, $3)); }
-    | expression NE expression              { $$ = tree_build_op(parser, N_BINARY, @$, TOP_NE, KIDS($1, $3)); }
-    | expression '<' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_LT, KIDS($1, $3)); }
-    | expression LE expression              { $$ = tree_build_op(parser, N_BINARY, @$, TOP_LE, KIDS($1, $3)); }
-    | expression '>' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_GT, KIDS($1, $3)); }
-    | expression GE expression              { $$ = tree_build_op(parser, N_BINARY, @$, TOP_GE, KIDS($1, $3)); }
-    | expression '+' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_ADD, KIDS($1, $3)); }
-    | expression '-' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_SUB, KIDS($1, $3)); }
-    | expression '*' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_MUL, KIDS($1, $3)); }
-    | expression '/' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_DIV, KIDS($1, $3)); }
-    | expression '%' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_MOD, KIDS($1, $3)); }
-    | expression '@' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_MATMUL, KIDS($1, $3)); }
-    | expression '^' expression             { $$ = tree_build_op(parser, N_BINARY, @$, TOP_POW, KIDS($1, $3)); }
-    | NOT expression                        { $$ = tree_build_op(parser, N_UNARY, @$, TOP_NOT, KIDS($2)); }
-    | '-' expression %prec NEGATION         { $$ = tree_build_op(parser, N_UNARY, @$, TOP_NEG, KIDS($2)); }
+    | expression OR expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_OR, KIDS($1, $3)); }
+    | expression AND expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_AND, KIDS($1, $3)); }
+    | expression EQ expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_EQ, KIDS($1, $3)); }
+    | expression NE expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_NE, KIDS($1, $3)); }
+    | expression '<' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_LT, KIDS($1, $3)); }
+    | expression LE expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_LE, KIDS($1, $3)); }
+    | expression '>' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_GT, KIDS($1, $3)); }
+    | expression GE expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_GE, KIDS($1, $3)); }
+    | expression '+' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_ADD, KIDS($1, $3)); }
+    | expression '-' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_SUB, KIDS($1, $3)); }
+    | expression '*' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_MUL, KIDS($1, $3)); }
+    | expression '/' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_DIV, KIDS($1, $3)); }
+    | expression '%' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_MOD, KIDS($1, $3)); }
+    | expression '@' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_MATMUL, KIDS($1, $3)); }
+    | expression '^' expression
+            { $$ = tree_build_op(parser, N_BINARY, @$, TOP_POW, KIDS($1, $3)); }
+    | NOT expression
+            { $$ = tree_build_op(parser, N_UNARY, @$, TOP_NOT, KIDS($2)); }
+    | '-' expression %prec NEGATION
+            { $$ = tree_build_op(parser, N_UNARY, @$, TOP_NEG, KIDS($2)); }
     ;
 
 postfix
-    : NUMBER                                { $$ = tree_build_number(parser, @$, $1.value, $1.integer); }
-    | STRING                                { $$ = tree_build_named(parser, N_STRING, @$, $1, @1, NULL); }
-    | TRUE                                  { $$ = tree_build_flag(parser, N_BOOL, @$, true, NULL); }
-    | FALSE                                 { $$ = tree_build_flag(parser, N_BOOL, @$, false, NULL); }
+    : NUMBER
+            { $$ = tree_build_number(parser, @$, $1.value, $1.integer); }
+    | STRING
+            { $$ = tree_build_named(parser, N_STRING, @$, $1, @1, NULL); }
+    | TRUE
+            { $$ = tree_build_flag(parser, N_BOOL, @$, true, NULL); }
+    | FALSE
+            { $$ = tree_build_flag(parser, N_BOOL, @$, false, NULL); }
     | callee
     | call
     | postfix '[' subscripts comma ']'      { $$ = tree_build_list(parser, N_INDEX, @$, $1, $3); }
@@ -235,8 +292,11 @@ call
     ;
 
 callee
-    : NAME                                  { $$ = tree_build_named(parser, N_NAME, @$, $1, @1, NULL); }
-    | NAME '.' NAME                         { $$ = tree_build_named(parser, N_MEMBER, @$, $3, @3, KIDS(tree_build_named(parser, N_NAME, @1, $1, @1, NULL))); }
+    : NAME
+            { $$ = tree_build_named(parser, N_NAME, @$, $1, @1, NULL); }
+    | NAME '.' NAME
+            { $$ = tree_build_named(parser, N_MEMBER, @$, $3, @3,
+                     KIDS(tree_build_named(parser, N_NAME, @1, $1, @1, NULL))); }
     ;
 
 array
@@ -255,7 +315,8 @@ arguments
 
 argument
     : expression
-    | NAME ':' argument_value               { $$ = tree_build_named(parser, N_ARG, @$, $1, @1, KIDS($3)); }
+    | NAME ':' argument_value
+            { $$ = tree_build_named(parser, N_ARG, @$, $1, @1, KIDS($3)); }
     ;
 
 argument_value
@@ -289,26 +350,36 @@ study_block
 study_statements
     : %empty                                { $$ = tree_build(parser, N_BLOCK, @$, NULL); }
     | study_statements study_statement END  { $$ = tree_append(parser, $1, $2); }
-    | study_statements error END            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
-    | study_statements error block END      { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | study_statements error END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    | study_statements error block END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
     ;
 
 study_statement
-    : GOAL STRING                           { $$ = tree_build(parser, N_GOAL, @$, KIDS(tree_build_named(parser, N_STRING, @2, $2, @2, NULL))); }
+    : GOAL STRING
+            { $$ = tree_build(parser, N_GOAL, @$,
+                     KIDS(tree_build_named(parser, N_STRING, @2, $2, @2, NULL))); }
     | MODEL postfix                         { $$ = tree_build(parser, N_USE_MODEL, @$, KIDS($2)); }
-    | OPTIMIZER postfix                     { $$ = tree_build(parser, N_USE_OPTIMIZER, @$, KIDS($2)); }
+    | OPTIMIZER postfix
+            { $$ = tree_build(parser, N_USE_OPTIMIZER, @$, KIDS($2)); }
     | role NAME IN domain                   { $$ = tree_build_hyper(parser, @$, $1, $2, @2, $4); }
-    | FIXED NAME '=' expression             { $$ = tree_build_hyper(parser, @$, TOP_FIXED, $2, @2, $4); }
-    | SCHEDULE NAME '=' then                { $$ = tree_build_named(parser, N_USE_SCHEDULE, @$, $2, @2, KIDS($4)); }
-    | CLIP NAME '=' expression              { $$ = tree_build_named(parser, N_CLIP, @$, $2, @2, KIDS($4)); }
+    | FIXED NAME '=' expression
+            { $$ = tree_build_hyper(parser, @$, TOP_FIXED, $2, @2, $4); }
+    | SCHEDULE NAME '=' then
+            { $$ = tree_build_named(parser, N_USE_SCHEDULE, @$, $2, @2, KIDS($4)); }
+    | CLIP NAME '=' expression
+            { $$ = tree_build_named(parser, N_CLIP, @$, $2, @2, KIDS($4)); }
     | SEARCH postfix                        { $$ = tree_build(parser, N_SEARCH, @$, KIDS($2)); }
     | STEPS expression                      { $$ = tree_build(parser, N_STEPS, @$, KIDS($2)); }
     | EVALUATE EVERY expression examples batch
-                                            { $$ = tree_build(parser, N_EVALUATE, @$, KIDS($3, $4, $5)); }
-    | SELECT direction metric keep          { $$ = tree_build_op(parser, N_SELECT, @$, $2, KIDS($3, $4)); }
+            { $$ = tree_build(parser, N_EVALUATE, @$, KIDS($3, $4, $5)); }
+    | SELECT direction metric keep
+            { $$ = tree_build_op(parser, N_SELECT, @$, $2, KIDS($3, $4)); }
     | SEED expression                       { $$ = tree_build(parser, N_SEED, @$, KIDS($2)); }
     | SEEDS expression                      { $$ = tree_build(parser, N_SEEDS, @$, KIDS($2)); }
-    | PRECISION NAME                        { $$ = tree_build_named(parser, N_PRECISION, @$, $2, @2, NULL); }
+    | PRECISION NAME
+            { $$ = tree_build_named(parser, N_PRECISION, @$, $2, @2, NULL); }
     ;
 
 role
@@ -318,14 +389,20 @@ role
 
 domain
     : set
-    | expression                            { $$ = tree_build_flag(parser, N_DOMAIN, @$, false, KIDS($1, tree_build_none(parser, @1))); }
+    | expression
+            { $$ = tree_build_flag(parser, N_DOMAIN, @$, false,
+                     KIDS($1, tree_build_none(parser, @1))); }
     | special_domain
     ;
 
 special_domain
-    : INT expression                        { $$ = tree_build_flag(parser, N_DOMAIN, @$, true, KIDS($2, tree_build_none(parser, @2))); }
-    | INT expression STEP expression        { $$ = tree_build_flag(parser, N_DOMAIN, @$, true, KIDS($2, $4)); }
-    | expression STEP expression            { $$ = tree_build_flag(parser, N_DOMAIN, @$, false, KIDS($1, $3)); }
+    : INT expression
+            { $$ = tree_build_flag(parser, N_DOMAIN, @$, true,
+                     KIDS($2, tree_build_none(parser, @2))); }
+    | INT expression STEP expression
+            { $$ = tree_build_flag(parser, N_DOMAIN, @$, true, KIDS($2, $4)); }
+    | expression STEP expression
+            { $$ = tree_build_flag(parser, N_DOMAIN, @$, false, KIDS($1, $3)); }
     ;
 
 set
@@ -387,6 +464,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, Parser *parser) {
     const char *names[YYNTOKENS];
     int count = yypcontext_expected_tokens(context, kinds, YYNTOKENS);
     for (int i = 0; i < count; i++) names[i] = yysymbol_name(kinds[i]);
-    parser_syntax_error(parser, *yypcontext_location(context), names, count < 0 ? 0 : (uint32_t)count);
+    if (count < 0) count = 0;
+    parser_syntax_error(parser, *yypcontext_location(context), names, (uint32_t)count);
     return 0;
 }
