@@ -12,51 +12,54 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_VALUES = 8192 };
+enum { CHUNK_VALUES = 2048 };
 
 static const uint8_t cell_bytes[] = {
     [CELL_BOOL] = 1, [CELL_U8] = 1,  [CELL_I8] = 1,  [CELL_U16] = 2, [CELL_I16] = 2, [CELL_U32] = 4,
     [CELL_I32] = 4,  [CELL_U64] = 8, [CELL_I64] = 8, [CELL_F32] = 4, [CELL_F64] = 8};
 
-/* ---- one value ---- */
+/* ---- from the file ---- */
 
-static uint64_t load_word(const unsigned char *from, uint32_t bytes, bool big_endian) {
-    uint64_t word = 0;
-    for (uint32_t b = 0; b < bytes; b++) {
-        uint32_t shift = 8 * (big_endian ? bytes - 1 - b : b);
-        word |= (uint64_t)from[b] << shift;
-    }
-    return word;
+/* The bytes of `count` values in this machine's order, which is little-endian. */
+static void reverse_bytes(unsigned char *bytes, uint32_t width, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++)
+        for (uint32_t b = 0; b < width / 2; b++) {
+            unsigned char *low = bytes + i * width + b, *high = bytes + (i + 1) * width - 1 - b;
+            unsigned char held = *low;
+            *low = *high;
+            *high = held;
+        }
 }
 
-static double float_of_bits(uint64_t word, Cell cell) {
-    double wide;
-    float narrow;
-    uint32_t low = (uint32_t)word;
-    memcpy(&wide, &word, sizeof wide);
-    memcpy(&narrow, &low, sizeof narrow);
-    return cell == CELL_F32 ? (double)narrow : wide;
-}
+#define EACH(type)                                                                                 \
+    for (uint64_t i = 0; i < count; i++) {                                                         \
+        type cell_value;                                                                           \
+        memcpy(&cell_value, bytes + i * sizeof cell_value, sizeof cell_value);                     \
+        values[i] = (double)cell_value;                                                            \
+    }                                                                                              \
+    return;
 
 /* Every value as a double. Only integers beyond 2^53 are rounded, and no field tells these apart.
- */
-static double load_value(const unsigned char *from, Cell cell, bool big_endian) {
-    uint64_t word = load_word(from, cell_bytes[cell], big_endian);
+ * One loop per type, so that each is a handful of vector instructions. */
+static void decode(const unsigned char *bytes, Cell cell, uint64_t count, double *values) {
     switch (cell) {
-    case CELL_BOOL: return word != 0;
-    case CELL_U8:
-    case CELL_U16:
-    case CELL_U32:
-    case CELL_U64: return (double)word;
-    case CELL_I8: return (int8_t)word;
-    case CELL_I16: return (int16_t)word;
-    case CELL_I32: return (int32_t)word;
-    case CELL_I64: return (double)(int64_t)word;
-    case CELL_F32:
-    case CELL_F64: return float_of_bits(word, cell);
+    case CELL_BOOL:
+        for (uint64_t i = 0; i < count; i++) values[i] = bytes[i] != 0;
+        return;
+    case CELL_U8: EACH(uint8_t)
+    case CELL_I8: EACH(int8_t)
+    case CELL_U16: EACH(uint16_t)
+    case CELL_I16: EACH(int16_t)
+    case CELL_U32: EACH(uint32_t)
+    case CELL_I32: EACH(int32_t)
+    case CELL_U64: EACH(uint64_t)
+    case CELL_I64: EACH(int64_t)
+    case CELL_F32: EACH(float)
+    case CELL_F64: EACH(double)
     }
-    return NAN;
 }
+
+#undef EACH
 
 /* ---- a value into a field ---- */
 
@@ -109,6 +112,22 @@ bool data_store_value(const TuneField *field, double value, void *to, uint64_t a
     return false;
 }
 
+/* Stores values `first` and following. Returns how many fit until one does not. */
+static uint64_t encode(const TuneField *field, const double *values, uint64_t count, void *to,
+                       uint64_t first) {
+    if (field->elem == TUNE_F32) {
+        float *reals = (float *)to + first, zero = 0;
+        for (uint64_t i = 0; i < count; i++) {
+            reals[i] = (float)values[i];
+            zero += reals[i] * 0; /* NaN, once one of them is not finite */
+        }
+        if (zero == 0) return count;
+    }
+    uint64_t at = 0;
+    while (at < count && data_store_value(field, values[at], to, first + at)) at++;
+    return at;
+}
+
 /* ---- the whole array ---- */
 
 static bool same_type(Cell cell, const TuneField *field) {
@@ -131,17 +150,18 @@ typedef struct {
 
 /* Values `first` and following, through a buffer. */
 static bool convert_chunk(const Conversion *c, uint64_t first, uint64_t count, Fail *fail) {
-    unsigned char buffer[CHUNK_VALUES * 8];
-    uint32_t bytes = cell_bytes[c->header->cell];
+    unsigned char bytes[CHUNK_VALUES * 8];
+    double values[CHUNK_VALUES];
+    const ArrayHeader *header = c->header;
+    uint32_t width = cell_bytes[header->cell];
     uint64_t got;
-    if (!stream_read(c->stream, buffer, count * bytes, &got, fail)) return false;
-    if (got < count * bytes) return fail_short(c->stream, fail);
-    for (uint64_t i = 0; i < count; i++) {
-        double value = load_value(buffer + i * bytes, c->header->cell, c->header->big_endian);
-        if (!data_store_value(c->field, value, c->to, first + i))
-            return fail_value(c->stream, c->field, (first + i) / c->row_values, value, fail);
-    }
-    return true;
+    if (!stream_read(c->stream, bytes, count * width, &got, fail)) return false;
+    if (got < count * width) return fail_short(c->stream, fail);
+    if (header->big_endian) reverse_bytes(bytes, width, count);
+    decode(bytes, header->cell, count, values);
+    uint64_t stored = encode(c->field, values, count, c->to, first);
+    if (stored == count) return true;
+    return fail_value(c->stream, c->field, (first + stored) / c->row_values, values[stored], fail);
 }
 
 static bool read_values(const Conversion *c, uint64_t values, Fail *fail) {
