@@ -1,6 +1,6 @@
 /* Data sets in memory: fields, splits, and which example stands in which row of which batch.
  *
- * Fields are read once (or generated, or mapped), checked completely (magic, sizes, label range,
+ * Fields are read or generated once, checked completely (magic, sizes, label range,
  * missing values) and then constant; all trials and threads share them. Splits are disjoint lists
  * of examples: those of a permutation keyed by the data set's seed (shuffle) or of the file's
  * order. */

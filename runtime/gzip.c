@@ -54,13 +54,13 @@ static bool fail_missing(const char *path, Fail *fail) {
     return fail_help(fail, "--data DIRECTORY says where the data files are");
 }
 
-static bool open_file(Stream *stream, Fail *fail) {
+static bool open_file(Stream *stream, const char *path, Fail *fail) {
     struct stat info;
-    stream->file = open(stream->path, O_RDONLY | O_CLOEXEC);
-    if (stream->file < 0 && errno == ENOENT) return fail_missing(stream->path, fail);
+    stream->file = open(path, O_RDONLY | O_CLOEXEC);
+    if (stream->file < 0 && errno == ENOENT) return fail_missing(path, fail);
     if (stream->file < 0 || fstat(stream->file, &info) != 0)
-        return fail_set(fail, "cannot open '%s': %s", stream->path, strerror(errno));
-    if (!S_ISREG(info.st_mode)) return fail_set(fail, "'%s' is not a regular file", stream->path);
+        return fail_set(fail, "cannot open '%s': %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode)) return fail_set(fail, "'%s' is not a regular file", path);
     stream->file_bytes = (uint64_t)info.st_size;
     return fill_input(stream, fail);
 }
@@ -80,7 +80,7 @@ Stream *stream_open(const char *path, Fail *fail) {
         fail_set(fail, "not enough memory to open '%s'", path);
         return NULL;
     }
-    if (!open_file(stream, fail)) goto failed;
+    if (!open_file(stream, path, fail)) goto failed;
     if (stream->available >= 2 && stream->next[0] == 0x1f && stream->next[1] == 0x8b &&
         !start_inflating(stream, fail))
         goto failed;
