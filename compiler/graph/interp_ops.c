@@ -178,46 +178,50 @@ Value value_weak(Value result, const Value *values, uint32_t count) {
     return result;
 }
 
+/* How a value takes part in the choice of a common element type. */
+typedef enum { AS_REAL, AS_INTEGER, AS_BYTE, AS_NUMBER, AS_BOOL, AS_NOTHING, PART_COUNT } Part;
+
+static Part part_of(const Value *value) {
+    if (value->kind == V_NUMBER || value->weak) return AS_NUMBER;
+    if (value->kind == V_BOOL) return AS_BOOL;
+    if (value->kind != V_TENSOR) return AS_NOTHING;
+    switch (value->node->type.elem) {
+    case E_BOOL: return AS_BOOL;
+    case E_U8: return AS_BYTE;
+    case E_I32: return AS_INTEGER;
+    default: return AS_REAL;
+    }
+}
+
+/* Two values that do not go together, in the order written. */
+static bool do_not_mix(Interp *in, const Value *a, const Value *b, const char *doing, Span span) {
+    mixed(in, a < b ? *a : *b, a < b ? *b : *a, doing, span);
+    return false;
+}
+
 /* bool goes with bool only. Of tensors: real with real or bytes, i32 with i32 or bytes, bytes alone
  * become real. A number, or a tensor of integer literals, adapts to the tensors; one that is meant
  * as real (0.5) makes integers real. Of numbers alone: i32 unless one is meant as real. */
 bool common_elem(Interp *in, const Value *values, uint32_t count, const char *doing, Span span,
                  Elem *elem) {
-    const Value *is_bool = NULL, *real = NULL, *integer = NULL, *byte = NULL, *number = NULL;
-    bool real_number = false;
+    const Value *last[PART_COUNT] = {0}, *other = NULL;
+    bool real = false;
     for (uint32_t i = 0; i < count; i++) {
-        const Value *value = &values[i];
-        if (value->kind == V_ERROR) return false;
-        if (value->kind == V_NUMBER || value->weak) {
-            number = value;
-            real_number |= value->kind == V_NUMBER && value->real;
-        } else if (value->kind == V_BOOL ||
-                   (value->kind == V_TENSOR && value->node->type.elem == E_BOOL)) {
-            is_bool = value;
-        } else if (value->kind != V_TENSOR && count == 2) {
-            mixed(in, values[0], values[1], doing, span);
-            return false;
-        } else if (value->kind != V_TENSOR) {
-            interp_fail(in, span, "cannot %s %s", doing, value_show(in, *value));
-            return false;
-        } else if (elem_is_real(value->node->type.elem)) {
-            real = value;
-        } else if (value->node->type.elem == E_U8) {
-            byte = value;
-        } else {
-            integer = value;
-        }
+        if (values[i].kind == V_ERROR) return false;
+        last[part_of(&values[i])] = &values[i];
+        real |= values[i].kind == V_NUMBER && values[i].real;
     }
-    const Value *other = real ? real : integer ? integer : byte ? byte : number;
-    if ((is_bool && other) || (real && integer)) {
-        const Value *a = is_bool ? is_bool : integer;
-        const Value *b = is_bool ? other : real;
-        bool swap = b < a; /* in the order written */
-        mixed(in, swap ? *b : *a, swap ? *a : *b, doing, span);
+    for (uint32_t part = 0; part < AS_BOOL && !other; part++) other = last[part];
+    if (last[AS_NOTHING] && count == 2) return do_not_mix(in, &values[0], &values[1], doing, span);
+    if (last[AS_NOTHING]) {
+        interp_fail(in, span, "cannot %s %s", doing, value_show(in, *last[AS_NOTHING]));
         return false;
     }
-    bool integers = !real && !real_number && (integer || !byte);
-    *elem = is_bool ? E_BOOL : integers ? E_I32 : in->real;
+    if (last[AS_BOOL] && other) return do_not_mix(in, last[AS_BOOL], other, doing, span);
+    if (last[AS_REAL] && last[AS_INTEGER])
+        return do_not_mix(in, last[AS_REAL], last[AS_INTEGER], doing, span);
+    real |= last[AS_REAL] || (last[AS_BYTE] && !last[AS_INTEGER]);
+    *elem = last[AS_BOOL] ? E_BOOL : real ? in->real : E_I32;
     return true;
 }
 
