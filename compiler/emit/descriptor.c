@@ -325,8 +325,8 @@ static void print_study(Text *out, const Checked *checked, const Study *study, b
                 data_number(checked, study->data), study->f64 ? TUNE_F64 : TUNE_F32,
                 study->hypers.count);
     if (study->hypers.count) text_printf(out, ", .hypers = hypers_%u", s);
-    text_printf(out, ",\n     .search = %d, .points = %u, .seeds = %u", study->search,
-                study->points, study->seeds);
+    text_printf(out, ",\n     .search = %d, .grid_levels = %u, .points = %u, .seeds = %u",
+                study->search, study->grid_levels, study->points, study->seeds);
     text_printf(out, ", .search_seed = %" PRIu64 "u, .seed = %" PRIu64 "u", study->search_seed,
                 study->seed);
     if (study->search == SEARCH_POINTS && study->hypers.count)
