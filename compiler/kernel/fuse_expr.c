@@ -193,7 +193,11 @@ static int build_field(Builder *builder, const GNode *node, const Index *at, int
     if (!node->batched || !is_gathered(fuser))
         return add_load(builder, buffer, linear, guard, node->span);
     Index own;
-    if (!to_dims(builder->group, at, type, &own)) return fail_index(builder, node);
+    const Group *group = builder->group;
+    int64_t batch = type->dims[0].size;
+    if (!index_refactor(at, 2, (int64_t[]){batch, type_count(type) / batch}, group->extents,
+                        group->axis_count, &own))
+        return fail_index(builder, node);
     int axis = single_axis(&own.at[0]);
     for (uint32_t i = 1; i < own.rank && axis != NONE; i++)
         if (own.at[i].coeff[axis]) return fail_index(builder, node);
@@ -201,7 +205,7 @@ static int build_field(Builder *builder, const GNode *node, const Index *at, int
         return fail_index(builder, node);
     if (axis == NONE) {
         axis = extra_axis(builder);
-        linear.coeff[axis] = type_count(type) / type->dims[0].size;
+        linear.coeff[axis] = type_count(type) / batch;
     }
     Expr expr = blank(X_LOAD, type->elem, node->span);
     expr.buffer = buffer;

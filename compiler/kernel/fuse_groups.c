@@ -115,7 +115,8 @@ static bool reaches(const Fuser *fuser, const Group *group, const GNode *operand
     if (info->group == group) return is_native(group, operand, at);
     if (info->role != ROLE_VIEW) return true;
     Index below;
-    return operand_index_of(group, operand, at, &below) && reaches(fuser, group, operand->in[0], &below);
+    return operand_index_of(group, operand, at, &below) &&
+           reaches(fuser, group, operand->in[0], &below);
 }
 
 static bool operands_reach(const Fuser *fuser, const Group *group, const GNode *node, bool full) {
@@ -210,17 +211,43 @@ static void host_contract(Fuser *fuser, GNode *node) {
     enter(fuser, group, node);
 }
 
+static Group *joinable(Fuser *fuser, const GroupList *candidates, const GroupList *operands,
+                       const GNode *node) {
+    Group *best = NULL;
+    for (uint32_t i = 0; i < candidates->count; i++) {
+        Group *group = candidates->at[i];
+        if (best && group->id < best->id) continue;
+        if (!closes_cycle(fuser, group, operands) && fits(fuser, group, node)) best = group;
+    }
+    return best;
+}
+
+/* Groups that loop over the same rows for reductions of their own: one more costs no loop. The
+ * gradient of a loss begins with sums that depend on the targets alone, and belongs to the loss. */
+static GroupList row_groups(Fuser *fuser, const GNode *node) {
+    GroupList list = {0};
+    Group wanted = {0};
+    if (!node_is_reduction(fuser, node)) return list;
+    shape_group(&wanted, &node->in[0]->type, node->axes);
+    bool rows = wanted.inner && !(wanted.inner & 1);
+    for (uint32_t i = 0; rows && i < fuser->groups.count; i++) {
+        Group *group = fuser->groups.at[i];
+        if (group->inner == wanted.inner && !group->contract) add_group(fuser, &list, group);
+    }
+    return list;
+}
+
 static void place_member(Fuser *fuser, GNode *node) {
     GroupList operands = {0};
     operand_groups(fuser, node, &operands);
-    Group *best = NULL;
-    for (uint32_t i = 0; i < operands.count && fuser->fused && !fuser->alone[node->id]; i++) {
-        Group *group = operands.at[i];
-        if (best && group->id < best->id) continue;
-        if (!closes_cycle(fuser, group, &operands) && fits(fuser, group, node)) best = group;
+    Group *group = NULL;
+    if (fuser->fused && !fuser->alone[node->id]) {
+        GroupList rows = row_groups(fuser, node);
+        group = joinable(fuser, &operands, &operands, node);
+        if (!group) group = joinable(fuser, &rows, &operands, node);
     }
-    if (best)
-        enter(fuser, best, node);
+    if (group)
+        enter(fuser, group, node);
     else
         host(fuser, node);
 }
