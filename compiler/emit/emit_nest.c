@@ -41,7 +41,8 @@ Loop loop_begin(Emitter *e, uint32_t axis, int64_t from, int64_t to, int64_t ste
     loop.header = e->here;
     e->axis_scope[axis] = e->top;
     if (loop.repeats) {
-        loop.variable = LLVMBuildPhi(e->builder, LLVMInt64TypeInContext(e->context), "");
+        loop.variable = LLVMBuildPhi(e->builder, LLVMInt64TypeInContext(e->context),
+                                     e->kernel->axes[axis].name);
         LLVMValueRef start = i64(e, from);
         LLVMAddIncoming(loop.variable, &start, &loop.before, 1);
         e->axis[axis] = loop.variable;
@@ -239,11 +240,13 @@ static void emit_stages(Emitter *e) {
     uint32_t valid = e->valid;
     for (uint32_t i = 0; i < e->kernel->stages.count; i++) {
         const Stage *stage = &e->kernel->stages.at[i];
-        e->vector_axis = stage->vector_axis;
-        e->lanes = stage->vector_axis < 0 ? 1 : e->kernel->lanes;
-        bool inner = stage->vector_axis >= (int)e->kernel->outer_count;
-        e->valid = inner || stage->vector_axis < 0 ? e->lanes : valid;
-        e->shifted[0] = stage->vector_axis;
+        int axis = stage->vector_axis;
+        bool inner = axis >= (int)e->kernel->outer_count;
+        if (inner && !(stage->inner >> axis & 1)) axis = -1;
+        e->vector_axis = axis;
+        e->lanes = axis < 0 ? 1 : e->kernel->lanes;
+        e->valid = inner || axis < 0 ? e->lanes : valid;
+        e->shifted[0] = axis;
         e->shifted[1] = e->shifted[2] = -1;
         scope_enter(e);
         e->stage_scope = e->top;
