@@ -22,7 +22,15 @@ typedef struct {
     const double *in[3];
     double *out;
     int64_t count;
+    const Inputs *inputs;
 } Cell;
+
+static double noisy(const Cell *cell, int64_t at, double value) {
+    if (cell->inputs->noise == 0 || !elem_is_real(cell->node->type.elem)) return value;
+    uint32_t counter[4] = {(uint32_t)at, cell->node->id, cell->inputs->noise_seed, 0}, words[4];
+    reference_philox(counter, (uint32_t[]){1, 1}, words);
+    return value * (1 + cell->inputs->noise * (words[0] / 2147483648.0 - 1));
+}
 
 static double rounded(double value, Elem elem) {
     if (elem == E_F32) return (double)(float)value;
@@ -123,8 +131,24 @@ static double binary(const GNode *node, double a, double b) {
     }
 }
 
+/* These do not round. */
+static bool is_exact(const GNode *node) {
+    switch (node->op) {
+    case OP_NEG:
+    case OP_ABS:
+    case OP_FLOOR:
+    case OP_MAX:
+    case OP_MIN:
+    case OP_SELECT:
+    case OP_STOP: return true;
+    case OP_CAST: return !elem_is_real(node->in[0]->type.elem) && node->in[0]->type.elem != E_U32;
+    default: return false;
+    }
+}
+
 static void elementwise(Cell *cell) {
     const GNode *node = cell->node;
+    bool exact = is_exact(node);
     for (int64_t i = 0; i < cell->count; i++) {
         double value;
         if (node->in_count == 1)
@@ -133,7 +157,7 @@ static void elementwise(Cell *cell) {
             value = binary(node, cell->in[0][i], cell->in[1][i]);
         else
             value = cell->in[0][i] != 0 ? cell->in[1][i] : cell->in[2][i];
-        cell->out[i] = rounded(value, node->type.elem);
+        cell->out[i] = rounded(exact ? value : noisy(cell, i, value), node->type.elem);
     }
 }
 
@@ -151,6 +175,7 @@ static void reduce(Cell *cell) {
             if (!(node->axes >> d & 1)) kept[rank++] = index[d];
         int64_t at = ravel(kept, &node->type);
         double value = cell->in[0][i], *out = &cell->out[at];
+        if (node->op == OP_SUM) value = noisy(cell, i, value);
         if (!started[at])
             *out = value;
         else if (node->op == OP_SUM)
@@ -194,7 +219,8 @@ static int64_t labelled(const char *labels, const Type *type, const int64_t *val
     return ravel(index, type);
 }
 
-static double contract_element(Cell *cell, const char *summed, const Type *space, int64_t *value) {
+static double contract_element(Cell *cell, int64_t at, const char *summed, const Type *space,
+                               int64_t *value) {
     const GNode *node = cell->node;
     double sum = 0;
     for (int64_t k = 0; k < type_count(space); k++) {
@@ -203,6 +229,7 @@ static double contract_element(Cell *cell, const char *summed, const Type *space
         for (uint32_t i = 0; i < space->rank; i++) value[summed[i] - 'a'] = index[i];
         double term = cell->in[0][labelled(node->einsum.a, &node->in[0]->type, value)] *
                       cell->in[1][labelled(node->einsum.b, &node->in[1]->type, value)];
+        term = noisy(cell, at * type_count(space) + k, term);
         sum = k == 0 ? term : sum + term;
     }
     return sum;
@@ -221,7 +248,7 @@ static void contract(Cell *cell) {
         int64_t value[26] = {0}, index[MAX_RANK];
         unravel(o, &node->type, index);
         for (uint32_t i = 0; i < node->type.rank; i++) value[node->einsum.out[i] - 'a'] = index[i];
-        cell->out[o] = rounded(contract_element(cell, summed, &space, value), node->type.elem);
+        cell->out[o] = rounded(contract_element(cell, o, summed, &space, value), node->type.elem);
     }
 }
 
@@ -238,7 +265,7 @@ double **evaluate(const Graph *graph, const Inputs *inputs, Arena *arena) {
     double **values = arena_alloc(arena, (graph->nodes.count + 1) * sizeof(double *));
     for (uint32_t i = 0; i < graph->nodes.count; i++) {
         const GNode *node = graph->nodes.at[i];
-        Cell cell = {.node = node, .count = type_count(&node->type)};
+        Cell cell = {.node = node, .count = type_count(&node->type), .inputs = inputs};
         cell.out = values[i] = arena_alloc(arena, (size_t)cell.count * sizeof(double));
         for (uint32_t k = 0; k < node->in_count && k < 3; k++) cell.in[k] = values[node->in[k]->id];
         switch (op_info[node->op].class) {

@@ -19,6 +19,11 @@ typedef struct {
     void *user;
     uint32_t key[2]; /* RANDOM */
     uint32_t step;   /* STEP, RANDOM */
+    /* Every rounding is made larger: results and summed terms are multiplied by 1 + noise * u, u in
+     * [-1, 1] chosen by `noise_seed`. How far the outputs then move is how well conditioned the
+     * graph is. */
+    double noise;
+    uint32_t noise_seed;
 } Inputs;
 
 double **evaluate(const Graph *graph, const Inputs *inputs, Arena *arena);

@@ -310,6 +310,7 @@ Graph *random_graph(Rng *rng, Elem real, uint32_t count, Arena *arena) {
                    .batch = 1 + rng_below(rng, 7)};
     make_leaves(&maker);
     for (uint32_t i = 0; i < count; i++) add(&maker, make(&maker));
-    for (uint32_t i = 0; i < 4; i++) output(&maker, maker.pool.at[maker.pool.count - 1 - i], i);
+    for (uint32_t i = 0; i < OUTPUTS; i++)
+        output(&maker, maker.pool.at[maker.pool.count - 1 - i], FIRST_OUTPUT + i);
     return maker.graph;
 }

@@ -18,6 +18,8 @@ Type random_type(Rng *rng, Elem elem, uint32_t least_rank, uint32_t most_rank);
 /* A permutation of 0 .. rank - 1 that leaves the first `fixed` where they are. */
 void random_perm(Rng *rng, uint32_t rank, uint32_t fixed, uint8_t perm[MAX_RANK]);
 
+enum { FIRST_OUTPUT = 8, OUTPUTS = 4 };
+
 /* About `count` ops of all kinds over fields (batched), parameters, hyperparameters and constants,
  * many of them the special numbers and chains of views that simplify has rules for. Every output is
  * an OUT_FIELD. */
