@@ -1,0 +1,233 @@
+/* The search statement of a study: which points are visited. */
+#include "compiler/check/checker.h"
+
+#include <math.h>
+
+enum { DEFAULT_TRIALS = 64, MAX_POINTS = 1000000 };
+
+static const char *const search_names[] = {"quasirandom", "random", "grid", "points"};
+
+static bool search_kind(Checker *checker, const Node *callee, SearchKind *kind) {
+    for (int i = 0; callee->kind == N_NAME && i < 4; i++)
+        if (!strcmp(callee->name, search_names[i])) {
+            *kind = (SearchKind)i;
+            return true;
+        }
+    Diag *diag = diag_error(checker->diags, callee->span, "unknown search");
+    const char *nearest =
+        callee->kind == N_NAME ? diag_nearest(callee->name, search_names, 4) : NULL;
+    if (nearest)
+        diag_help(diag, "did you mean '%s'?", nearest);
+    else
+        diag_help(diag, "the searches are quasirandom, random, grid and points");
+    return false;
+}
+
+static void read_count(Checker *checker, const Node *value, const char *what, uint32_t *count) {
+    uint64_t number;
+    if (!constant_count(checker, value, what, 1, &number)) return;
+    if (number > MAX_POINTS)
+        diag_error(checker->diags, value->span, "'%s' is at most %d", what, MAX_POINTS);
+    else
+        *count = (uint32_t)number;
+}
+
+static void read_argument(Checker *checker, Study *study, const Node *argument, uint32_t *trials) {
+    const char *name = argument->kind == N_ARG ? argument->name : "trials";
+    const Node *value = argument_value(argument);
+    bool seeded = study->search == SEARCH_QUASIRANDOM || study->search == SEARCH_RANDOM;
+    if (!strcmp(name, "trials"))
+        read_count(checker, value, name, trials);
+    else if (!strcmp(name, "seed") && seeded)
+        constant_count(checker, value, name, 0, &study->search_seed);
+    else if (!strcmp(name, "points") && study->search == SEARCH_GRID)
+        read_count(checker, value, name, &study->grid_levels);
+    else {
+        Diag *diag = diag_error(checker->diags, argument->name_span, "'%s' has no argument '%s'",
+                                search_names[study->search], name);
+        diag_help(diag, seeded ? "it has 'trials:' and 'seed:'" : "it has 'trials:' and 'points:'");
+    }
+}
+
+/* ---- grid ---- */
+
+/* Levels of one hyperparameter; 0: a range and no number of levels given. */
+static uint32_t levels_of(const Study *study, const Hyper *hyper) {
+    if (hyper->role == ROLE_FIXED) return 1;
+    uint32_t own = hyper_count(hyper), levels = study->grid_levels;
+    if (hyper->kind != DOMAIN_RANGE || !levels) return own;
+    return own && own < levels ? own : levels;
+}
+
+/* Points of a grid: branches of a choice add up, independent hyperparameters multiply. */
+static double grid_points(const Study *study, int parent, uint32_t value) {
+    double product = 1;
+    for (uint32_t h = 0; h < study->hypers.count; h++) {
+        const Hyper *hyper = &study->hypers.at[h];
+        if (hyper->parent != parent || (parent >= 0 && hyper->parent_value != value)) continue;
+        uint32_t levels = levels_of(study, hyper);
+        double sum = 0;
+        for (uint32_t i = 0; i < levels; i++)
+            sum += hyper->kind == DOMAIN_CHOICE ? grid_points(study, (int)h, i) : 1;
+        product *= sum;
+    }
+    return product;
+}
+
+static void read_grid(Checker *checker, Study *study, const Node *search, uint32_t trials) {
+    for (uint32_t h = 0; h < study->hypers.count; h++) {
+        const Hyper *hyper = &study->hypers.at[h];
+        if (levels_of(study, hyper)) continue;
+        Diag *diag =
+            diag_error(checker->diags, search->span,
+                       "a grid over the range of '%s' needs a number of points", hyper->name);
+        diag_help(diag, "write grid(points: 5)");
+        return;
+    }
+    double points = grid_points(study, -1, 0);
+    if (points > MAX_POINTS && !trials) {
+        diag_error(checker->diags, search->span, "the grid has %.0f points, more than %d", points,
+                   MAX_POINTS);
+        return;
+    }
+    study->points = trials && trials < points ? trials : (uint32_t)points;
+}
+
+/* ---- points ---- */
+
+static int find_hyper(const Study *study, const char *name) {
+    for (uint32_t h = 0; h < study->hypers.count; h++)
+        if (!strcmp(study->hypers.at[h].name, name)) return (int)h;
+    return -1;
+}
+
+static bool near(double a, double b) {
+    return fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b));
+}
+
+/* A number of a range, or the number of a value of a set. */
+static bool read_point_value(Checker *checker, const Hyper *hyper, const Node *value,
+                             double *result) {
+    double number = 0;
+    bool constant = value->kind == N_BOOL || constant_value(value, &number);
+    if (value->kind == N_BOOL) number = value->flag;
+    if (hyper->kind == DOMAIN_RANGE) {
+        double least, most;
+        hyper_bounds(hyper, &least, &most);
+        *result = number;
+        if (constant && (number >= least || near(number, least)) &&
+            (number <= most || near(number, most)))
+            return true;
+        if (constant)
+            diag_error(checker->diags, value->span, "%g is outside the range of '%s', %g to %g",
+                       number, hyper->name, least, most);
+        else
+            diag_error(checker->diags, value->span, "a value of '%s' must be a constant",
+                       hyper->name);
+        return false;
+    }
+    const char *text = constant ? NULL : name_text(checker->arena, callee_of(value));
+    for (uint32_t i = 0; i < hyper->count; i++) {
+        bool same = hyper->kind == DOMAIN_VALUES ? constant && near(number, hyper->values[i])
+                                                 : text && !strcmp(text, hyper->labels[i]);
+        if (same) {
+            *result = i;
+            return true;
+        }
+    }
+    Diag *diag = diag_error(checker->diags, value->span, "this is not among the values of '%s'",
+                            hyper->name);
+    const char *list = "";
+    for (uint32_t i = 0; i < hyper->count; i++)
+        list = arena_printf(checker->arena, "%s%s%s", list, i ? ", " : "", hyper->labels[i]);
+    diag_help(diag, "its values are %s", list);
+    return false;
+}
+
+static bool exists_at(const Hyper *hyper, const double *values) {
+    return hyper->parent < 0 || values[hyper->parent] == (double)hyper->parent_value;
+}
+
+/* Hyperparameters that a point does not give: fixed ones have their value, the others are missing.
+ */
+static void complete_point(Checker *checker, Study *study, const Node *point, double *values) {
+    for (uint32_t h = 0; h < study->hypers.count; h++) {
+        const Hyper *hyper = &study->hypers.at[h];
+        bool exists = exists_at(hyper, values);
+        if (!exists && !isnan(values[h]))
+            diag_error(checker->diags, point->span, "'%s' does not exist at this point",
+                       hyper->name);
+        if (!exists || !isnan(values[h])) continue;
+        if (hyper->role == ROLE_FIXED)
+            values[h] = 0;
+        else
+            diag_error(checker->diags, point->span, "the point gives no value for '%s'",
+                       hyper->name);
+    }
+}
+
+static void read_point(Checker *checker, Study *study, const Node *point, double *values) {
+    for (uint32_t h = 0; h < study->hypers.count; h++) values[h] = NAN;
+    const Node *callee = callee_of(point);
+    if (point->kind != N_CALL || callee->kind != N_NAME || strcmp(callee->name, "point")) {
+        Diag *diag = diag_error(checker->diags, point->span, "this is no point");
+        diag_help(diag, "write point(lr: 0.1, width: 32)");
+        return;
+    }
+    uint32_t errors = diags_error_count(checker->diags);
+    for (uint32_t i = 0; i < argument_count(point); i++) {
+        const Node *argument = argument_at(point, i);
+        if (argument->kind != N_ARG) {
+            diag_error(checker->diags, argument->span, "a value of a point needs its name");
+            continue;
+        }
+        int h = find_hyper(study, argument->name);
+        if (h >= 0) {
+            read_point_value(checker, &study->hypers.at[h], argument->kids.at[0], &values[h]);
+            continue;
+        }
+        TextList names = {0};
+        for (uint32_t k = 0; k < study->hypers.count; k++)
+            vec_push(checker->arena, &names, study->hypers.at[k].name);
+        Diag *diag = diag_error(checker->diags, argument->name_span,
+                                "there is no hyperparameter '%s'", argument->name);
+        const char *nearest = diag_nearest(argument->name, names.at, names.count);
+        if (nearest) diag_help(diag, "did you mean '%s'?", nearest);
+    }
+    if (errors == diags_error_count(checker->diags)) complete_point(checker, study, point, values);
+}
+
+static void read_points(Checker *checker, Study *study, const Node *call) {
+    study->points = argument_count(call);
+    if (!study->points) {
+        diag_error(checker->diags, call->span, "'points' needs at least one point");
+        return;
+    }
+    study->point_values = arena_alloc(checker->arena, study->points * sizeof *study->point_values);
+    for (uint32_t i = 0; i < study->points; i++) {
+        study->point_values[i] =
+            arena_alloc(checker->arena, (study->hypers.count + 1) * sizeof(double));
+        read_point(checker, study, argument_at(call, i), study->point_values[i]);
+    }
+}
+
+/* ---- entry ---- */
+
+void read_search(Checker *checker, Study *study, const Node *search) {
+    study->search = SEARCH_QUASIRANDOM;
+    study->points = DEFAULT_TRIALS;
+    if (!search) return;
+    const Node *call = search->kids.at[0];
+    if (!search_kind(checker, callee_of(call), &study->search)) return;
+    if (study->search == SEARCH_POINTS) {
+        read_points(checker, study, call);
+        return;
+    }
+    uint32_t trials = 0;
+    for (uint32_t i = 0; i < argument_count(call); i++)
+        read_argument(checker, study, argument_at(call, i), &trials);
+    if (study->search == SEARCH_GRID)
+        read_grid(checker, study, call, trials);
+    else if (trials)
+        study->points = trials;
+}

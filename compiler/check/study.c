@@ -1,0 +1,439 @@
+/* Studies: statements -> Study. Hyperparameters in source order, those of a choice behind it. */
+#include "compiler/check/checker.h"
+
+typedef struct {
+    Checker *checker;
+    const Module *module;
+    Study *study;
+    const Node *seen[N_COUNT]; /* statements that may stand once */
+} Reader;
+
+/* ---- hyperparameters ---- */
+
+static int find_hyper(const Study *study, const char *name) {
+    for (uint32_t h = 0; h < study->hypers.count; h++)
+        if (!strcmp(study->hypers.at[h].name, name)) return (int)h;
+    return -1;
+}
+
+static const char *last_component(const char *label) {
+    const char *dot = strrchr(label, '.');
+    return dot ? dot + 1 : label;
+}
+
+/* The parameter that an argument of a choice's call goes to; NULL when it is unknown. */
+static const Node *parameter_of(const Decl *callee, const Node *call, uint32_t index) {
+    const Node *params = callee->node->kids.at[0], *argument = argument_at(call, index);
+    if (argument->kind != N_ARG) return tree_kid(params, index);
+    for (uint32_t i = 0; i < params->kids.count; i++)
+        if (params->kids.at[i]->name == argument->name) return params->kids.at[i];
+    return NULL;
+}
+
+static bool changes_code(const Node *parameter) {
+    const Node *type = tree_kid(parameter, 0);
+    return type && type->name &&
+           (!strcmp(type->name, "int") || !strcmp(type->name, "bool") || !strcmp(type->name, "fn"));
+}
+
+static bool takes_parameters(const Decl *decl) {
+    return decl->kind != N_DATA && decl->kind != N_STUDY && decl->kind != N_MODEL;
+}
+
+/* The domains in the call of choice number `value`: hyperparameters that exist only there. */
+static void add_children(Reader *reader, uint32_t parent, uint32_t value) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    Node *call = study->hypers.at[parent].choices[value];
+    if (call->kind != N_CALL) {
+        const Decl *named = resolve_quietly(reader->module, call);
+        bool builtin = call->kind == N_NAME && builtin_find(call->name) != BUILTIN_NONE;
+        if (!named && !builtin)
+            report_unknown(checker, reader->module, call, BUILTIN_IN_MODEL, NULL);
+        return;
+    }
+    const Decl *callee = resolve_quietly(reader->module, callee_of(call));
+    if (!callee) {
+        report_unknown(checker, reader->module, callee_of(call), BUILTIN_IN_MODEL, NULL);
+        return;
+    }
+    if (!takes_parameters(callee)) {
+        diag_error(checker->diags, call->span, "'%s' is %s; it cannot be chosen", callee->name,
+                   decl_word(callee->kind));
+        return;
+    }
+    bind_arguments(checker, callee, call);
+    const char *scope = last_component(study->hypers.at[parent].labels[value]);
+    for (uint32_t i = 0; i < argument_count(call); i++) {
+        Node *argument = (Node *)argument_at(call, i);
+        const Node *parameter = parameter_of(callee, call, i);
+        if (!parameter || !is_domain(argument_value(argument))) continue;
+        Hyper child = {.name = arena_printf(checker->arena, "%s.%s", scope, parameter->name),
+                       .role = ROLE_NUISANCE,
+                       .span = argument->name_span,
+                       .parent = (int)parent,
+                       .parent_value = value,
+                       .argument = argument};
+        if (!read_domain(checker, argument_value(argument), &child)) continue;
+        child.structural = changes_code(parameter) || child.kind == DOMAIN_CHOICE;
+        vec_push(checker->arena, &study->hypers, child);
+    }
+}
+
+static void read_hyper(Reader *reader, const Node *node) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    int before = find_hyper(study, node->name);
+    if (before >= 0) {
+        Diag *diag = diag_error(checker->diags, node->name_span,
+                                "hyperparameter '%s' is declared twice", node->name);
+        diag_note(diag, study->hypers.at[before].span, "first here");
+        return;
+    }
+    Hyper hyper = {.name = node->name, .span = node->name_span, .parent = -1};
+    hyper.role = node->op == TOP_SCIENTIFIC ? ROLE_SCIENTIFIC
+                 : node->op == TOP_NUISANCE ? ROLE_NUISANCE
+                                            : ROLE_FIXED;
+    const Node *domain = node->kids.at[0];
+    bool fine = node->op == TOP_FIXED ? read_fixed(checker, domain, &hyper)
+                                      : read_domain(checker, domain, &hyper);
+    if (!fine) return;
+    hyper.structural = hyper.kind == DOMAIN_CHOICE || hyper.booleans;
+    uint32_t at = study->hypers.count;
+    vec_push(checker->arena, &study->hypers, hyper);
+    if (!strcmp(hyper.name, "batch")) study->batch_hyper = (int)at;
+    if (!strcmp(hyper.name, "optimizer")) study->optimizer_hyper = (int)at;
+    if (hyper.kind != DOMAIN_CHOICE) return;
+    for (uint32_t i = 0; i < hyper.count; i++) add_children(reader, at, i);
+}
+
+/* ---- structural or scalar ---- */
+
+static void mark_structural(Study *study, const Node *expression) {
+    if (expression->kind == N_NAME) {
+        int h = find_hyper(study, expression->name);
+        if (h >= 0) study->hypers.at[h].structural = true;
+    }
+    for (uint32_t i = 0; i < expression->kids.count; i++)
+        mark_structural(study, expression->kids.at[i]);
+}
+
+static void check_countable(Reader *reader) {
+    for (uint32_t h = 0; h < reader->study->hypers.count; h++) {
+        const Hyper *hyper = &reader->study->hypers.at[h];
+        if (!hyper->structural || hyper_count(hyper)) continue;
+        Diag *diag =
+            diag_error(reader->checker->diags, hyper->span,
+                       "'%s' changes shapes or code, so its values must be countable", hyper->name);
+        diag_help(diag, "write 'int' before the range, or a set {…}");
+    }
+}
+
+static void classify(Reader *reader) {
+    Study *study = reader->study;
+    if (!study->model) return;
+    if (study->model_node->kind == N_CALL || study->model->node->kids.at[0]->kids.count) {
+        int *binding = bind_arguments(reader->checker, study->model, study->model_node);
+        const Node *params = study->model->node->kids.at[0];
+        for (uint32_t i = 0; i < argument_count(study->model_node); i++)
+            if (binding[i] >= 0 && changes_code(params->kids.at[binding[i]]))
+                mark_structural(study, argument_value(argument_at(study->model_node, i)));
+    }
+    if (study->batch_hyper >= 0) study->hypers.at[study->batch_hyper].structural = true;
+    check_countable(reader);
+}
+
+/* ---- names in expressions of a study ---- */
+
+static void check_expression(Reader *reader, const Node *node, const TextList *names) {
+    Checker *checker = reader->checker;
+    if (is_domain(node) && node->kind != N_BINARY && node->kind != N_UNARY) {
+        Diag *diag = diag_error(checker->diags, node->span, "a range stands here without a role");
+        diag_help(diag, "declare it: 'nuisance lr in log(1e-3, 1)', and use the name");
+        return;
+    }
+    if (node->kind == N_NAME) {
+        if (find_hyper(reader->study, node->name) >= 0) return;
+        if (module_find(reader->module, NULL, node->name)) return;
+        Builtin builtin = builtin_find(node->name);
+        if (builtin != BUILTIN_NONE &&
+            builtin_info[builtin].contexts & (BUILTIN_IN_STUDY | BUILTIN_IN_MODEL))
+            return;
+        report_unknown(checker, reader->module, node, BUILTIN_IN_STUDY, names);
+        return;
+    }
+    if (node->kind == N_MEMBER) {
+        if (!resolve_quietly(reader->module, node))
+            report_unknown(checker, reader->module, node, BUILTIN_IN_STUDY, names);
+        return;
+    }
+    for (uint32_t i = 0; i < node->kids.count; i++)
+        check_expression(reader, node->kids.at[i], names);
+}
+
+static void check_expressions(Reader *reader, const Node *block) {
+    TextList names = {0};
+    for (uint32_t h = 0; h < reader->study->hypers.count; h++)
+        vec_push(reader->checker->arena, &names, reader->study->hypers.at[h].name);
+    for (uint32_t i = 0; i < block->kids.count; i++) {
+        const Node *statement = block->kids.at[i];
+        bool has_expression = statement->kind == N_USE_MODEL ||
+                              statement->kind == N_USE_OPTIMIZER ||
+                              statement->kind == N_USE_SCHEDULE || statement->kind == N_CLIP;
+        if (!has_expression) continue;
+        const Node *value = statement->kids.at[0];
+        /* An unknown callee was reported when it was looked up. */
+        bool called = statement->kind == N_USE_MODEL || statement->kind == N_USE_OPTIMIZER;
+        for (uint32_t k = called ? 1 : 0; called && k < value->kids.count && value->kind == N_CALL;
+             k++)
+            check_expression(reader, value->kids.at[k], &names);
+        if (!called) check_expression(reader, value, &names);
+    }
+}
+
+/* ---- statements ---- */
+
+static void read_model(Reader *reader, Node *node) {
+    Study *study = reader->study;
+    study->model_node = node->kids.at[0];
+    study->model =
+        resolve_kind(reader->checker, reader->module, callee_of(study->model_node), N_MODEL);
+    const Node *on = study->model ? tree_kid(study->model->node, 1) : NULL;
+    if (!on) return;
+    const Decl *data = resolve_kind(reader->checker, study->model->module, on, N_DATA);
+    if (data) study->data = find_data(reader->checker->checked, data);
+}
+
+static void read_optimizer(Reader *reader, Node *node) {
+    Node *call = node->kids.at[0];
+    Decl *optimizer = resolve_kind(reader->checker, reader->module, callee_of(call), N_OPTIMIZER);
+    if (!optimizer) return;
+    reader->study->optimizer_node = call;
+    bind_arguments(reader->checker, optimizer, call);
+}
+
+static void read_evaluate(Reader *reader, const Node *node) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    const Node *examples = tree_kid(node, 1), *batch = tree_kid(node, 2);
+    constant_count(checker, node->kids.at[0], "every", 1, &study->evaluate_every);
+    if (examples) constant_count(checker, examples, "examples", 1, &study->evaluate_examples);
+    if (batch) constant_count(checker, batch, "batch", 1, &study->evaluate_batch);
+}
+
+static void read_select(Reader *reader, const Node *node) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    const Node *metric = node->kids.at[0], *keep = tree_kid(node, 1);
+    uint64_t count = 1;
+    study->maximize = node->op == TOP_MAX;
+    study->select_metric = metric->name;
+    if (keep && constant_count(checker, keep, "keep", 1, &count) && count > 1000)
+        diag_error(checker->diags, keep->span, "'keep' is at most 1000");
+    study->keep = (uint32_t)count;
+    if (metric->kind != N_MEMBER) return;
+    const char *base = metric->kids.at[0]->name;
+    for (int i = 0; i < SPLIT_COUNT; i++)
+        if (!strcmp(base, split_names[i])) {
+            study->select_split = (Split)i;
+            return;
+        }
+    Diag *diag =
+        diag_error(checker->diags, metric->kids.at[0]->span, "there is no split '%s'", base);
+    const char *nearest = diag_nearest(base, split_names, SPLIT_COUNT);
+    diag_help(diag, "did you mean '%s.%s'?", nearest ? nearest : "valid", metric->name);
+}
+
+static void read_small(Reader *reader, Node *node) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    uint64_t count = 1;
+    switch (node->kind) {
+    case N_GOAL: study->goal = node->kids.at[0]->name; break;
+    case N_STEPS: constant_count(checker, node->kids.at[0], "steps", 0, &study->steps); break;
+    case N_SEED: constant_count(checker, node->kids.at[0], "seed", 0, &study->seed); break;
+    case N_SEEDS:
+        if (constant_count(checker, node->kids.at[0], "seeds", 1, &count) && count > 1000)
+            diag_error(checker->diags, node->span, "'seeds' is at most 1000");
+        study->seeds = (uint32_t)count;
+        break;
+    case N_CLIP:
+        study->clip = node->kids.at[0];
+        if (!strcmp(node->name, "norm")) break;
+        diag_help(diag_error(checker->diags, node->name_span, "'%s' cannot be clipped", node->name),
+                  "write 'clip norm = 1.0'");
+        break;
+    case N_PRECISION:
+        study->f64 = node->name && !strcmp(node->name, "f64");
+        if (study->f64 || (node->name && !strcmp(node->name, "f32"))) break;
+        diag_help(diag_error(checker->diags, node->name_span, "there is no precision '%s'",
+                             node->name ? node->name : ""),
+                  "write 'precision f32' or 'precision f64'");
+        break;
+    default: break;
+    }
+}
+
+static bool may_repeat(NodeKind kind) {
+    return kind == N_HYPER || kind == N_USE_SCHEDULE || kind == N_ERROR;
+}
+
+static void read_statement(Reader *reader, Node *node) {
+    if (!may_repeat(node->kind)) {
+        const Node *before = reader->seen[node->kind];
+        if (before) {
+            Diag *diag = diag_error(reader->checker->diags, node->span,
+                                    "this statement stands twice in the study");
+            diag_note(diag, before->span, "first here");
+            return;
+        }
+        reader->seen[node->kind] = node;
+    }
+    switch (node->kind) {
+    case N_HYPER: break; /* read before the others */
+    case N_USE_MODEL: read_model(reader, node); break;
+    case N_USE_OPTIMIZER: read_optimizer(reader, node); break;
+    case N_USE_SCHEDULE: vec_push(reader->checker->arena, &reader->study->schedules, node); break;
+    case N_EVALUATE: read_evaluate(reader, node); break;
+    case N_SELECT: read_select(reader, node); break;
+    case N_SEARCH:
+    case N_ERROR: break;
+    default: read_small(reader, node);
+    }
+}
+
+/* ---- what belongs together ---- */
+
+static const Node *find_metric(const Node *block, const char *name) {
+    for (uint32_t i = 0; i < block->kids.count; i++) {
+        const Node *statement = block->kids.at[i];
+        bool loss = statement->kind == N_ASSIGN && !strcmp(statement->name, "loss");
+        if ((statement->kind == N_METRIC || loss) && !strcmp(statement->name, name))
+            return statement;
+        for (uint32_t k = 0; k < statement->kids.count; k++) /* within if and repeat */
+            if (statement->kids.at[k]->kind == N_BLOCK) {
+                const Node *inner = find_metric(statement->kids.at[k], name);
+                if (inner) return inner;
+            }
+    }
+    return NULL;
+}
+
+static void metric_names(const Node *block, Arena *arena, TextList *names) {
+    for (uint32_t i = 0; i < block->kids.count; i++)
+        if (block->kids.at[i]->kind == N_METRIC) vec_push(arena, names, block->kids.at[i]->name);
+    vec_push(arena, names, "loss");
+}
+
+static void check_selection(Reader *reader) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    if (!study->model) return;
+    const Node *select = reader->seen[N_SELECT], *block = study->model->node->kids.at[2];
+    const Node *place = select ? select->kids.at[0] : study->decl->node;
+    if (!find_metric(block, study->select_metric)) {
+        TextList names = {0};
+        metric_names(block, checker->arena, &names);
+        Diag *diag =
+            diag_error(checker->diags, select ? place->span : place->name_span,
+                       "model '%s' has no metric '%s'", study->model->name, study->select_metric);
+        const char *nearest = diag_nearest(study->select_metric, names.at, names.count);
+        if (nearest && strcmp(nearest, study->select_metric))
+            diag_help(diag, "did you mean '%s'?", nearest);
+        else
+            diag_help(diag, "declare it in the model: 'metric %s = …'", study->select_metric);
+        return;
+    }
+    if (!study->data) {
+        if (select && place->kind == N_MEMBER)
+            diag_help(diag_error(checker->diags, place->span,
+                                 "model '%s' has no data, so no splits", study->model->name),
+                      "write 'select min %s'", study->select_metric);
+        return;
+    }
+    if (study->data->has_split[study->select_split]) return;
+    Diag *diag = diag_error(checker->diags, select ? place->span : place->name_span,
+                            "data set '%s' has no split '%s' to select by", study->data->decl->name,
+                            split_names[study->select_split]);
+    diag_note(diag, study->data->decl->node->name_span, "'%s' is declared here",
+              study->data->decl->name);
+}
+
+static void check_steps(Reader *reader) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    const Node *evaluate = reader->seen[N_EVALUATE];
+    if (evaluate && study->steps && study->evaluate_every > study->steps) {
+        Diag *diag =
+            diag_error(checker->diags, evaluate->kids.at[0]->span,
+                       "'evaluate every %llu' is more than the %llu steps",
+                       (unsigned long long)study->evaluate_every, (unsigned long long)study->steps);
+        diag_note(diag, reader->seen[N_STEPS]->span, "the steps are here");
+    }
+    if (!study->evaluate_every) study->evaluate_every = study->steps >= 20 ? study->steps / 20 : 1;
+    if (study->optimizer_hyper >= 0 && study->optimizer_node)
+        diag_note(diag_error(checker->diags, reader->seen[N_USE_OPTIMIZER]->span,
+                             "the optimizer is both given and a hyperparameter"),
+                  study->hypers.at[study->optimizer_hyper].span, "the hyperparameter is here");
+}
+
+/* A sample larger than the split, a batch of no examples. */
+static void check_sizes(Reader *reader) {
+    Checker *checker = reader->checker;
+    Study *study = reader->study;
+    const Data *data = study->data;
+    if (study->batch_hyper >= 0) {
+        const Hyper *batch = &study->hypers.at[study->batch_hyper];
+        for (uint32_t i = 0; i < hyper_count(batch); i++) {
+            double size = hyper_value(batch, i);
+            if (size >= 1 && size == (double)(int64_t)size && size <= 1e7) continue;
+            diag_error(checker->diags, batch->span,
+                       "'batch' must be a whole number of at least 1, not %g", size);
+            break;
+        }
+        if (hyper_count(batch)) study->batch = (uint64_t)hyper_value(batch, 0);
+    }
+    const Node *evaluate = reader->seen[N_EVALUATE];
+    if (!data || data->fractions || !study->evaluate_examples ||
+        !data->has_split[study->select_split])
+        return;
+    if ((double)study->evaluate_examples <= data->split[study->select_split]) return;
+    diag_error(checker->diags, tree_kid(evaluate, 1)->span,
+               "the evaluation is on %llu examples, but split '%s' has %.0f",
+               (unsigned long long)study->evaluate_examples, split_names[study->select_split],
+               data->split[study->select_split]);
+}
+
+static void read_study(Checker *checker, Decl *decl) {
+    Study *study = arena_alloc(checker->arena, sizeof *study);
+    *study = (Study){.decl = decl,
+                     .optimizer_hyper = -1,
+                     .batch_hyper = -1,
+                     .batch = 64,
+                     .select_split = SPLIT_VALID,
+                     .select_metric = "loss",
+                     .keep = 1,
+                     .seeds = 1};
+    Reader reader = {.checker = checker, .module = decl->module, .study = study};
+    Node *block = decl->node->kids.at[0];
+    vec_push(checker->arena, &checker->checked->studies, study);
+    for (uint32_t i = 0; i < block->kids.count; i++)
+        if (block->kids.at[i]->kind == N_HYPER) read_hyper(&reader, block->kids.at[i]);
+    for (uint32_t i = 0; i < block->kids.count; i++) read_statement(&reader, block->kids.at[i]);
+    if (!study->model && !reader.seen[N_USE_MODEL])
+        diag_help(diag_error(checker->diags, decl->node->name_span, "study '%s' has no model",
+                             decl->name),
+                  "add 'model NAME(…)'");
+    classify(&reader);
+    check_expressions(&reader, block);
+    read_search(checker, study, reader.seen[N_SEARCH]);
+    check_selection(&reader);
+    check_steps(&reader);
+    check_sizes(&reader);
+}
+
+void check_studies(Checker *checker) {
+    const Module *module = checker->checked->main;
+    for (uint32_t i = 0; i < module->decls.count; i++)
+        if (module->decls.at[i]->kind == N_STUDY) read_study(checker, module->decls.at[i]);
+}
