@@ -34,7 +34,7 @@ static void ranking_remove(Ranking *ranking, uint32_t at) {
 }
 
 bool ranking_offer(Ranking *ranking, uint32_t trial, uint64_t step, double value) {
-    Kept offered = {.trial = trial, .step = step, .value = value, .fresh = true};
+    Kept offered = {.trial = trial, .step = step, .value = value};
     if (!isfinite(value) || !ranking->capacity) return false;
     for (uint32_t i = 0; i < ranking->count; i++) {
         if (ranking->kept[i].trial != trial) continue;
@@ -51,10 +51,6 @@ bool ranking_offer(Ranking *ranking, uint32_t trial, uint64_t step, double value
     ranking->kept[place] = offered;
     ranking->count++;
     return true;
-}
-
-void ranking_settle(Ranking *ranking) {
-    for (uint32_t i = 0; i < ranking->count; i++) ranking->kept[i].fresh = false;
 }
 
 void checkpoint_name(uint32_t trial, uint64_t step, char *text, uint64_t bytes) {

@@ -20,7 +20,6 @@ typedef struct {
     uint32_t trial;
     uint64_t step;
     double value;
-    bool fresh; /* entered since ranking_settle; its file is not written yet */
 } Kept;
 
 typedef struct {
@@ -34,8 +33,6 @@ bool ranking_init(Ranking *ranking, uint32_t keep, bool maximize);
 void ranking_release(Ranking *ranking);
 /* Whether the evaluation entered; it may have pushed another out. */
 bool ranking_offer(Ranking *ranking, uint32_t trial, uint64_t step, double value);
-/* All entries have their files. */
-void ranking_settle(Ranking *ranking);
 
 /* "trial-0007-step-001500.safetensors" */
 void checkpoint_name(uint32_t trial, uint64_t step, char *text, uint64_t bytes);

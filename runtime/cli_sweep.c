@@ -15,6 +15,8 @@ static bool run_study(const Cli *cli, Study *study, Store *store, const char *di
     SweepOptions options = {.directory = directory,
                             .threads = cli->options->threads,
                             .wave = cli->options->wave,
+                            .sync_seconds = cli->options->sync,
+                            .snapshot_seconds = cli->options->snapshot,
                             .interrupt = &interrupt};
     bool good = study_load(study, cli->options->data, fail) && store_describe(store, study, fail) &&
                 sweep(study, store, &options, finished, fail);

@@ -33,6 +33,8 @@ typedef enum {
     FLAG_SPLIT,
     FLAG_THREADS,
     FLAG_WAVE,
+    FLAG_SYNC,
+    FLAG_SNAPSHOT,
     FLAG_TRIAL,
     FLAG_SET,
     FLAG_COUNT
@@ -58,6 +60,9 @@ static const FlagInfo flags[FLAG_COUNT] = {
     [FLAG_THREADS] = {"--threads", "N", FOR_RUNS, "threads (default: the cores of this machine)"},
     [FLAG_WAVE] = {"--wave", "N", FOR(SWEEP),
                    "trials in memory at once (default: what fits); changes no result"},
+    [FLAG_SYNC] = {"--sync", "SECONDS", FOR(SWEEP), "make results durable this often (default: 1)"},
+    [FLAG_SNAPSHOT] = {"--snapshot", "SECONDS", FOR(SWEEP),
+                       "save running trials this often (default: 30)"},
     [FLAG_TRIAL] = {"--trial", "N", FOR(TRAIN), "the values and the seed of trial N of the study"},
     [FLAG_CHECKPOINT] = {"--checkpoint", "FILE", FOR(TRAIN) | FOR(EVAL),
                          "the checkpoint to evaluate; train: where to write the last step's"},
@@ -125,6 +130,14 @@ static bool parse_count(const char *flag, const char *text, uint64_t least, uint
     return usage(fail);
 }
 
+static bool parse_seconds(const char *flag, const char *text, double *seconds, Fail *fail) {
+    char *end;
+    *seconds = strtod(text, &end);
+    if (end != text && !*end && *seconds >= 0 && *seconds <= 1e9) return true;
+    fail_set(fail, "%s wants a number of seconds, not '%s'", flag, text);
+    return usage(fail);
+}
+
 static bool apply_flag(Options *options, Flag flag, const char *value, Fail *fail) {
     uint64_t number = 0;
     switch (flag) {
@@ -144,6 +157,8 @@ static bool apply_flag(Options *options, Flag flag, const char *value, Fail *fai
         if (!parse_count("--wave", value, 1, 1000000, &number, fail)) return false;
         options->wave = (uint32_t)number;
         return true;
+    case FLAG_SYNC: return parse_seconds("--sync", value, &options->sync, fail);
+    case FLAG_SNAPSHOT: return parse_seconds("--snapshot", value, &options->snapshot, fail);
     case FLAG_TRIAL:
         if (!parse_count("--trial", value, 0, UINT32_MAX - 1, &number, fail)) return false;
         options->trial = (int64_t)number;
@@ -186,7 +201,12 @@ static bool parse_positional(Options *options, const char *text, Fail *fail) {
 }
 
 bool options_parse(int count, char **arguments, Options *options, Fail *fail) {
-    *options = (Options){.data = ".", .split = "test", .trial = -1, .threads = pool_online()};
+    *options = (Options){.data = ".",
+                         .split = "test",
+                         .trial = -1,
+                         .sync = 1,
+                         .snapshot = 30,
+                         .threads = pool_online()};
     options->settings = calloc((size_t)count + 1, sizeof *options->settings);
     if (!options->settings) abort();
     int at = 1;
@@ -227,11 +247,11 @@ void options_help(const Options *options, const TuneProgram *program) {
         char name[40];
         snprintf(name, sizeof name, "%s %s", flags[f].name,
                  flags[f].argument ? flags[f].argument : "");
-        printf("  %-18s %s\n", name, flags[f].help);
+        printf("  %-19s %s\n", name, flags[f].help);
     }
     printf("\nstudies\n");
     for (uint32_t s = 0; s < program->study_count; s++)
-        printf("  %-18s %s\n", program->studies[s].name,
+        printf("  %-19s %s\n", program->studies[s].name,
                program->studies[s].goal ? program->studies[s].goal : "");
 }
 

@@ -12,7 +12,7 @@
  * value (NULL: not a number) curve       trial, first_step, loss, grad_norm blobs of little-endian
  * float32, one entry per step checkpoint  rank, trial, step, value, file     the best k
  *
- * Writes go between store_begin and store_commit: once per wave and interval, so that a trial's
+ * Writes go between store_begin and store_commit: at most once a second, so that a trial's
  * bookkeeping costs far less than a millisecond. WAL, synchronous=FULL: what is committed survives
  * a power cut. Writing a row again replaces it: a trial that is run again after a crash writes the
  * same rows.
@@ -43,7 +43,8 @@ bool store_check(Store *store, const Study *study, bool data, Fail *fail);
 /* Only program and study: enough for reading. */
 bool store_check_program(Store *store, const Study *study, Fail *fail);
 
-/* begin fails when the store was removed or replaced while the study ran. */
+/* begin goes on with a transaction that is open. Both fail when the store was removed or replaced
+ * while the study ran. */
 bool store_begin(Store *store, Fail *fail);
 bool store_commit(Store *store, Fail *fail);
 void store_rollback(Store *store);

@@ -335,20 +335,25 @@ bool store_check_program(Store *store, const Study *study, Fail *fail) {
 
 /* ---- transactions ---- */
 
-bool store_begin(Store *store, Fail *fail) {
+/* A file that was removed takes writes without a word, and keeps none. */
+static bool check_place(Store *store, Fail *fail) {
     struct stat now;
     bool same = stat(store->path, &now) == 0 && now.st_ino == store->file.st_ino &&
                 now.st_dev == store->file.st_dev;
-    if (!same) {
-        fail_set(fail, "the study's store '%s' was removed or replaced while the study ran",
-                 store->path);
-        return fail_help(fail, "put it back, or run the same command again to start anew");
-    }
-    return run(store, "BEGIN IMMEDIATE;", fail);
+    if (same) return true;
+    fail_set(fail, "the study's store '%s' was removed or replaced while the study ran",
+             store->path);
+    return fail_help(fail, "put it back, or run the same command again to start anew");
+}
+
+bool store_begin(Store *store, Fail *fail) {
+    if (!sqlite3_get_autocommit(store->database)) return true;
+    return check_place(store, fail) && run(store, "BEGIN IMMEDIATE;", fail);
 }
 
 bool store_commit(Store *store, Fail *fail) {
-    return run(store, "COMMIT;", fail);
+    if (sqlite3_get_autocommit(store->database)) return true;
+    return check_place(store, fail) && run(store, "COMMIT;", fail);
 }
 
 void store_rollback(Store *store) {
@@ -496,9 +501,7 @@ static void ranking_row(void *context, sqlite3_stmt *statement) {
 
 bool store_load_ranking(Store *store, Ranking *ranking, Fail *fail) {
     const char *sql = "SELECT trial, step, value FROM checkpoint ORDER BY rank";
-    if (!each_row(store, prepare(store, sql, fail), ranking_row, ranking, fail)) return false;
-    ranking_settle(ranking);
-    return true;
+    return each_row(store, prepare(store, sql, fail), ranking_row, ranking, fail);
 }
 
 typedef struct {

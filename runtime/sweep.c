@@ -12,8 +12,6 @@
 #include "runtime/progress.h"
 #include "runtime/snapshot.h"
 
-#define SNAPSHOT_SECONDS 30.0
-
 typedef struct {
     const Study *study;
     Store *store;
@@ -28,7 +26,10 @@ typedef struct {
     bool *over;     /* [trials] ended, in the store */
     uint32_t next;  /* first trial that may not be over */
     double *values; /* [hyper_count] */
-    double snapshot_time;
+    Trial *held;    /* [keep] copies of blocks that entered the ranking since the last commit */
+    uint32_t held_count;
+    bool changed; /* the ranking, since then */
+    double commit_time, snapshot_time;
     bool snapshot_stands;
 } Sweep;
 
@@ -99,7 +100,9 @@ static bool sweep_init(Sweep *sweep, Fail *fail) {
     sweep->over = calloc(study_trials(study) + 1, sizeof *sweep->over);
     sweep->values = calloc(study->info->hyper_count + 1, sizeof *sweep->values);
     bool ranking = ranking_init(&sweep->ranking, study->info->keep, study->info->maximize);
-    if (!sweep->over || !sweep->values || !ranking) return fail_set(fail, "out of memory");
+    sweep->held = calloc((size_t)study->info->keep + 1, sizeof *sweep->held);
+    if (!sweep->over || !sweep->values || !sweep->held || !ranking)
+        return fail_set(fail, "out of memory");
     if (!store_load_ranking(sweep->store, &sweep->ranking, fail) || !load_over(sweep, fail) ||
         !check_kept(sweep, fail) ||
         !file_sweep_directory(sweep->checkpoints, keep_checkpoint, &sweep->ranking, fail) ||
@@ -122,6 +125,8 @@ static void sweep_release(Sweep *sweep) {
     wave_release(&sweep->wave);
     pool_free(sweep->pool);
     ranking_release(&sweep->ranking);
+    for (uint32_t i = 0; i < sweep->held_count; i++) trial_free(&sweep->held[i]);
+    free(sweep->held);
     free(sweep->values);
     free(sweep->over);
     free(sweep->checkpoints);
@@ -185,38 +190,72 @@ static bool next_wave(Sweep *sweep, Fail *fail) {
     bool good = !wave->count || store_begin(sweep->store, fail);
     for (uint32_t i = 0; good && i < wave->count; i++)
         good = store_trial_start(sweep->store, sweep->study, &wave->trials[i], fail);
-    return good && (!wave->count || store_commit(sweep->store, fail));
+    return good;
 }
 
 /* ---- barriers ---- */
 
-static const Trial *trial_of(const Wave *wave, uint32_t number) {
-    for (uint32_t i = 0; i < wave->count; i++)
-        if (wave->trials[i].number == number) return &wave->trials[i];
+static const Kept *kept_of(const Ranking *ranking, const Trial *trial) {
+    for (uint32_t i = 0; i < ranking->count; i++)
+        if (ranking->kept[i].trial == trial->number &&
+            ranking->kept[i].step == trial_header(trial)->step)
+            return &ranking->kept[i];
     return NULL;
 }
 
-/* Offers the evaluations in the order of trials, then writes those that are in. */
-static bool write_checkpoints(Sweep *sweep, bool *changed, Fail *fail) {
+/* Offers the evaluations in the order of trials, then copies the blocks of those that are in. */
+static bool offer_checkpoints(Sweep *sweep, Fail *fail) {
     const Wave *wave = &sweep->wave;
-    *changed = false;
+    bool changed = false;
     for (uint32_t i = 0; i < wave->count; i++) {
         const Trial *trial = &wave->trials[i];
         if (trial->recorded || !trial->evaluated || trial->status == TRIAL_INFEASIBLE) continue;
         if (ranking_offer(&sweep->ranking, trial->number, wave->step,
                           trial_selected(sweep->study, trial)))
-            *changed = true;
+            changed = true;
     }
-    for (uint32_t i = 0; i < sweep->ranking.count; i++) {
-        const Kept *kept = &sweep->ranking.kept[i];
-        if (!kept->fresh) continue;
-        char *path = kept_path(sweep, kept);
-        bool good =
-            checkpoint_write(sweep->study, trial_of(wave, kept->trial), kept->value, path, fail);
-        free(path);
-        if (!good) return false;
+    if (!changed) return true;
+    sweep->changed = true;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < sweep->held_count; i++)
+        if (kept_of(&sweep->ranking, &sweep->held[i]))
+            sweep->held[left++] = sweep->held[i];
+        else
+            trial_free(&sweep->held[i]);
+    sweep->held_count = left;
+    for (uint32_t i = 0; i < wave->count; i++) {
+        const Trial *trial = &wave->trials[i];
+        if (trial->recorded || !trial->evaluated || !kept_of(&sweep->ranking, trial)) continue;
+        if (!trial_copy(sweep->study, trial, &sweep->held[sweep->held_count], fail)) return false;
+        sweep->held_count++;
     }
     return true;
+}
+
+static bool write_checkpoints(Sweep *sweep, Fail *fail) {
+    bool good = true;
+    for (uint32_t i = 0; good && i < sweep->held_count; i++) {
+        const Kept *kept = kept_of(&sweep->ranking, &sweep->held[i]);
+        char *path = kept_path(sweep, kept);
+        good = checkpoint_write(sweep->study, &sweep->held[i], kept->value, path, fail);
+        free(path);
+    }
+    return good;
+}
+
+/* Makes everything so far durable, in the order that sweep.h explains. */
+static bool commit(Sweep *sweep, Fail *fail) {
+    sweep->commit_time = trial_clock();
+    if (!write_checkpoints(sweep, fail)) return false;
+    if (sweep->changed && !(store_begin(sweep->store, fail) &&
+                            store_checkpoints(sweep->store, &sweep->ranking, fail)))
+        return false;
+    if (!store_commit(sweep->store, fail)) return false;
+    for (uint32_t i = 0; i < sweep->held_count; i++) trial_free(&sweep->held[i]);
+    sweep->held_count = 0;
+    if (!sweep->changed) return true;
+    sweep->changed = false;
+    return file_sweep_directory(sweep->checkpoints, keep_checkpoint, &sweep->ranking, fail);
 }
 
 static bool store_trial(Sweep *sweep, const Trial *trial, Fail *fail) {
@@ -231,17 +270,15 @@ static bool store_trial(Sweep *sweep, const Trial *trial, Fail *fail) {
     return good && (trial->status == TRIAL_RUNNING || store_trial_end(sweep->store, trial, fail));
 }
 
-static bool store_barrier(Sweep *sweep, bool ranking_changed, Fail *fail) {
-    if (!store_begin(sweep->store, fail)) return false;
-    bool good = true;
+static bool store_trials_of_wave(Sweep *sweep, Fail *fail) {
+    bool good = store_begin(sweep->store, fail);
     for (uint32_t i = 0; good && i < sweep->wave.count; i++)
         if (!sweep->wave.trials[i].recorded)
             good = store_trial(sweep, &sweep->wave.trials[i], fail);
-    if (good && ranking_changed) good = store_checkpoints(sweep->store, &sweep->ranking, fail);
-    return good && store_commit(sweep->store, fail);
+    return good;
 }
 
-/* What is durable now need not be held any longer. */
+/* What stands in the transaction need not be held any longer. */
 static void forget_stored(Sweep *sweep) {
     for (uint32_t i = 0; i < sweep->wave.count; i++) {
         Trial *trial = &sweep->wave.trials[i];
@@ -268,22 +305,22 @@ static bool barrier(Sweep *sweep, Fail *fail) {
         if (wave->trials[i].status == TRIAL_RUNNING && wave->step >= sweep->study->info->steps)
             wave->trials[i].status = TRIAL_DONE;
     if (nothing_to_store(wave)) return true;
-    bool changed;
-    if (!write_checkpoints(sweep, &changed, fail) || !store_barrier(sweep, changed, fail))
-        return false;
+    if (!offer_checkpoints(sweep, fail) || !store_trials_of_wave(sweep, fail)) return false;
     forget_stored(sweep);
-    if (!changed) return true;
-    ranking_settle(&sweep->ranking);
-    progress_best(&sweep->progress, sweep->ranking.kept[0].trial, sweep->ranking.kept[0].value);
-    return file_sweep_directory(sweep->checkpoints, keep_checkpoint, &sweep->ranking, fail);
+    if (sweep->ranking.count)
+        progress_best(&sweep->progress, sweep->ranking.kept[0].trial, sweep->ranking.kept[0].value);
+    double since = trial_clock() - sweep->commit_time;
+    return since < sweep->options->sync_seconds || commit(sweep, fail);
 }
 
+/* Of what is committed: rows that a trial wrote before its snapshot are not written again. */
 static bool take_snapshot(Sweep *sweep, bool now, Fail *fail) {
-    bool due = now || trial_clock() - sweep->snapshot_time > SNAPSHOT_SECONDS;
+    bool due = now || trial_clock() - sweep->snapshot_time >= sweep->options->snapshot_seconds;
     if (!due || !wave_running(&sweep->wave) || !sweep->wave.step) return true;
     sweep->snapshot_time = trial_clock();
     sweep->snapshot_stands = true;
-    return snapshot_write(sweep->snapshot_path, sweep->identity, &sweep->wave, fail);
+    return commit(sweep, fail) &&
+           snapshot_write(sweep->snapshot_path, sweep->identity, &sweep->wave, fail);
 }
 
 static void tick(void *context) {
@@ -298,20 +335,20 @@ static bool run_wave(Sweep *sweep, bool *stopped, Fail *fail) {
         tick(sweep);
         *stopped = interrupt_asked(sweep->options->interrupt);
         if (!barrier(sweep, fail) || !take_snapshot(sweep, *stopped, fail)) return false;
-        if (*stopped) return true;
+        if (*stopped) return commit(sweep, fail);
     }
     return true;
 }
 
 static bool run_waves(Sweep *sweep, bool *stopped, Fail *fail) {
-    sweep->snapshot_time = trial_clock();
+    sweep->snapshot_time = sweep->commit_time = trial_clock();
     for (*stopped = false; !*stopped;) {
         if (!next_wave(sweep, fail)) return false;
-        if (!sweep->wave.count) return true;
+        if (!sweep->wave.count) return commit(sweep, fail);
         if (!run_wave(sweep, stopped, fail)) return false;
         bool over = !*stopped && sweep->snapshot.next >= sweep->snapshot.count;
         if (!over || !sweep->snapshot_stands) continue;
-        if (!file_remove(sweep->snapshot_path, fail)) return false;
+        if (!commit(sweep, fail) || !file_remove(sweep->snapshot_path, fail)) return false;
         sweep->snapshot_stands = false;
     }
     return true;

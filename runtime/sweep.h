@@ -1,12 +1,14 @@
 /* The study loop: waves of trials until all are in the store, then the kept checkpoints on the test
  * split.
  *
- * Each interval of a wave ends so, and in this order, so that a crash between any two of them loses
- * nothing:
+ * At the end of an interval its evaluations, curves and ended trials go into the open transaction,
+ * and blocks that enter the best k are copied. Once a second all that becomes durable, in this
+ * order, so that a crash between any two of them loses nothing (and a trial's share of it stays far
+ * below a millisecond):
  *
- *     1  files of checkpoints that enter the best k     temporary, fsync, rename, fsync of the
- * directory 2  one transaction: evaluations, curves, ended trials, the ranking 3  files of
- * checkpoints that left the best k are removed 4  every half minute of work: a snapshot of the wave
+ *     1  files of checkpoints that entered the best k     temporary, fsync, rename, fsync of the
+ * directory 2  commit: evaluations, curves, ended trials, the ranking 3  files of checkpoints that
+ * left the best k are removed 4  every half minute: a snapshot of the wave
  *
  * After a crash the store names only files that exist; files that it does not name are removed at
  * the next start; trials that were running go on from the snapshot, or from step 0: they are pure
@@ -20,6 +22,7 @@
 typedef struct {
     const char *directory;  /* of the store */
     uint32_t threads, wave; /* wave 0: as many as fit */
+    double sync_seconds, snapshot_seconds;
     Interrupt *interrupt;
 } SweepOptions;
 

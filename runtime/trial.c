@@ -72,6 +72,12 @@ bool trial_new(const Study *study, uint32_t number, const double *values, Trial 
     return true;
 }
 
+bool trial_copy(const Study *study, const Trial *trial, Trial *copy, Fail *fail) {
+    if (!trial_new(study, trial->number, trial->values, copy, fail)) return false;
+    memcpy(copy->block, trial->block, trial->variant->trial_bytes);
+    return true;
+}
+
 void trial_free(Trial *trial) {
     curve_release(&trial->curve);
     free(trial->values);

@@ -44,6 +44,8 @@ typedef struct {
 
 /* `values` as study_values gives them; copied. */
 bool trial_new(const Study *study, uint32_t number, const double *values, Trial *trial, Fail *fail);
+/* The trial's block and values as they stand, for a checkpoint that is written later. */
+bool trial_copy(const Study *study, const Trial *trial, Trial *copy, Fail *fail);
 void trial_free(Trial *trial);
 
 bool scratch_new(const Study *study, Scratch *scratch, Fail *fail);

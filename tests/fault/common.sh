@@ -27,7 +27,7 @@ state() {
 
 # The study without any disturbance: reference.txt
 reference() {
-    "$fake" --store reference >/dev/null 2>reference.err || fail "the undisturbed run failed: $(cat reference.err)"
+    "$fake" --store reference --sync 0 --snapshot 0 >/dev/null 2>reference.err || fail "the undisturbed run failed: $(cat reference.err)"
     state reference >reference.txt
 }
 

@@ -1,9 +1,9 @@
 /* A library for LD_PRELOAD that lets the Nth call that changes a file go wrong.
  *
- *     FAULT_AT=N    which call, counted from 1 over write, pwrite, fsync, fdatasync, rename, unlink, ftruncate
- *     FAULT_DO=kill    the process ends as by SIGKILL; a write has written half of its bytes
- *              full    it and all later writes fail with ENOSPC (the disk stays full)
- *              error   it fails with EIO, later ones go well
+ *     FAULT_AT=N    which call, counted from 1 over write, pwrite, fsync, fdatasync, rename,
+ * unlink, ftruncate FAULT_DO=kill    the process ends as by SIGKILL; a write has written half of
+ * its bytes full    it and all later writes fail with ENOSPC (the disk stays full) error   it fails
+ * with EIO, later ones go well
  *
  * Only calls on files are counted: not those on terminals, pipes and what is printed. */
 #include <dlfcn.h>
@@ -74,7 +74,9 @@ int ftruncate64(int file, off64_t bytes) {
     return fails(fate(), 1) ? -1 : REAL("ftruncate64", int, int, off64_t)(file, bytes);
 }
 
-int ftruncate(int file, off_t bytes) { return ftruncate64(file, bytes); }
+int ftruncate(int file, off_t bytes) {
+    return ftruncate64(file, bytes);
+}
 
 int rename(const char *from, const char *to) {
     return fails(fate(), 1) ? -1 : REAL("rename", int, const char *, const char *)(from, to);

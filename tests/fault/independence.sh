@@ -4,7 +4,7 @@
 reference
 for wave in 1 3 16; do
     for threads in 1 2 3; do
-        "$fake" --store s --wave $wave --threads $threads >/dev/null 2>err.txt || fail "$(cat err.txt)"
+        "$fake" --store s --wave $wave --threads $threads --sync 0.0$threads >/dev/null 2>err.txt || fail "$(cat err.txt)"
         same s "wave $wave, $threads threads"
     done
 done

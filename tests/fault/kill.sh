@@ -17,7 +17,8 @@ while [ $((killed + stopped)) -lt 60 ]; do
         wave=$((seed % 5 + 1))
         signal=KILL
         [ $((seed % 3)) -ne 0 ] || signal=INT
-        timeout -s $signal "$delay" "$slow" --store s --wave $wave --threads $((seed % 2 + 1)) >/dev/null 2>err.txt
+        timeout -s $signal "$delay" "$slow" --store s --wave $wave --threads $((seed % 2 + 1)) \
+            --sync 0.0$((seed % 4)) --snapshot 0.0$((seed % 7)) >/dev/null 2>err.txt
         status=$?
         case $status in
         0) break ;;

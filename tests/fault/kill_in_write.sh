@@ -6,7 +6,7 @@ reference
 killed=0
 call=1
 while :; do
-    FAULT_AT=$call FAULT_DO=kill LD_PRELOAD=$shim "$fake" --store s --threads 1 >/dev/null 2>err.txt
+    FAULT_AT=$call FAULT_DO=kill LD_PRELOAD=$shim "$fake" --store s --threads 1 --sync 0 --snapshot $((call % 2 * 30)) >/dev/null 2>err.txt
     status=$?
     [ $status -ne 0 ] || break
     [ $status -eq 137 ] || fail "call $call: exit status $status: $(cat err.txt)"
@@ -15,7 +15,7 @@ while :; do
     FAULT_AT=$((call % 17 + 1)) FAULT_DO=kill LD_PRELOAD=$shim "$fake" --store s >/dev/null 2>err.txt
     "$fake" --store s >/dev/null 2>err.txt || fail "call $call: it does not go on: $(cat err.txt)"
     same s "killed at call $call"
-    call=$((call + 1 + call / 16))
+    call=$((call + 1 + call / 10))
 done
 rm -rf s
 [ $killed -ge 30 ] || fail "only $killed kills"

@@ -1,4 +1,5 @@
-/* Prints a store as text: every table but what depends on time, rows in order, reals with all their bits. */
+/* Prints a store as text: every table but what depends on time, rows in order, reals with all their
+ * bits. */
 #include <sqlite3.h>
 #include <stdio.h>
 
@@ -27,7 +28,8 @@ static void print_row(sqlite3_stmt *statement) {
 
 int main(int count, char **arguments) {
     sqlite3 *database;
-    if (count != 2 || sqlite3_open_v2(arguments[1], &database, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+    if (count != 2 ||
+        sqlite3_open_v2(arguments[1], &database, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         return 1;
     for (size_t q = 0; q < sizeof queries / sizeof *queries; q++) {
         sqlite3_stmt *statement;
