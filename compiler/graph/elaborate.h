@@ -4,7 +4,8 @@
  * compile-time ints, bools and functions (interp.h). Every definition is instantiated where it is
  * called, so a shape error names both shapes, where each dim came from, and the chain of calls.
  *
- * Random sites are numbered in order of appearance (init: the parameter's number; others: 1000 up). */
+ * Random sites are numbered in order of appearance: in initialisers the parameter's number, plus 65536 for every
+ * further random call of the same initialiser (states of the optimizer follow the parameters); elsewhere 1000 up. */
 #ifndef TUNE_COMPILER_GRAPH_ELABORATE_H
 #define TUNE_COMPILER_GRAPH_ELABORATE_H
 
