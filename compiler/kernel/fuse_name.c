@@ -7,6 +7,7 @@
 typedef struct {
     Fuser *fuser;
     const Group *group;
+    const Kernel *kernel;
     bool exp, log, max, row, column, total, relu, backward;
 } Traits;
 
@@ -21,8 +22,8 @@ static bool is_zero(const Fuser *fuser, const GNode *node) {
     return base->op == OP_CONST && base->number == 0;
 }
 
-static Traits find_traits(Fuser *fuser, const Group *group) {
-    Traits traits = {.fuser = fuser, .group = group};
+static Traits find_traits(Fuser *fuser, const Kernel *kernel, const Group *group) {
+    Traits traits = {.fuser = fuser, .group = group, .kernel = kernel};
     uint32_t loss = loss_id(fuser->graph);
     traits.backward = loss != UINT32_MAX && group->members.count > 0;
     for (uint32_t m = 0; m < group->members.count; m++) {
@@ -47,14 +48,12 @@ static const GNode *param_below(const Fuser *fuser, const GNode *node) {
     return base->op == OP_PARAM ? base : NULL;
 }
 
-static const GNode *param_read(const Fuser *fuser, const Group *group) {
-    for (uint32_t m = 0; m < group->members.count; m++) {
-        const GNode *node = group->members.at[m];
-        for (uint32_t i = 0; i < node->in_count; i++) {
-            const GNode *param = param_below(fuser, node->in[i]);
-            if (param && param->name) return param;
-        }
-    }
+/* The first parameter, or field of the data, that the kernel touches. */
+static const char *first_read(const Kernel *kernel, const BufferList *among, Space space) {
+    for (uint32_t i = 0; i < kernel->buffers.count; i++)
+        for (uint32_t j = 0; j < among->count; j++)
+            if (kernel->buffers.at[i] == among->at[j] && among->at[j]->space == space)
+                return among->at[j]->name;
     return NULL;
 }
 
@@ -156,9 +155,9 @@ static const char *row_name(const Traits *traits) {
         return gradient ? "softmax_xent_grad" : "softmax_xent";
     }
     if (traits->max && traits->exp) return "softmax";
-    const GNode *param = param_read(fuser, traits->group);
+    const char *param = first_read(traits->kernel, &fuser->param_buffers, SPACE_TRIAL);
     const char *suffix = traits->backward ? "bwd" : "fwd";
-    if (param) return arena_printf(fuser->arena, "%s_%s", layer_of(fuser, param->name), suffix);
+    if (param) return arena_printf(fuser->arena, "%s_%s", layer_of(fuser, param), suffix);
     const char *name = user_name(traits->group);
     return arena_printf(fuser->arena, "%s_row_%s", name ? name : "reduce", suffix);
 }
@@ -177,15 +176,17 @@ static const char *map_name(const Traits *traits) {
     const Group *group = traits->group;
     const char *name = user_name(group);
     if (name) return traits->backward ? arena_printf(fuser->arena, "%s_bwd", name) : name;
-    const GNode *param = param_read(fuser, group);
+    const char *param = first_read(traits->kernel, &fuser->param_buffers, SPACE_TRIAL);
+    const char *data = first_read(traits->kernel, &fuser->slots, SPACE_FIELD);
     if (param)
-        return arena_printf(fuser->arena, "%s_%s", layer_of(fuser, param->name),
+        return arena_printf(fuser->arena, "%s_%s", layer_of(fuser, param),
                             traits->backward ? "bwd" : "map");
+    if (data) return data;
     return op_info[group->members.at[group->members.count - 1]->op].text;
 }
 
-static const char *choose_name(Fuser *fuser, const Group *group) {
-    Traits traits = find_traits(fuser, group);
+static const char *choose_name(Fuser *fuser, const Kernel *kernel, const Group *group) {
+    Traits traits = find_traits(fuser, kernel, group);
     bool init = !strcmp(fuser->graph->name, "init");
     if (init) return init_name(fuser, group);
     if (has_target(fuser, group, NULL, true)) return "update";
@@ -224,7 +225,7 @@ static bool is_taken(const Fuser *fuser, const char *name) {
 void name_kernels(Fuser *fuser) {
     for (uint32_t i = 0; i < fuser->program->kernels.count; i++) {
         Kernel *kernel = fuser->program->kernels.at[i];
-        const char *base = clean_name(fuser->arena, choose_name(fuser, fuser->order.at[i]));
+        const char *base = clean_name(fuser->arena, choose_name(fuser, kernel, fuser->order.at[i]));
         const char *name = base;
         for (uint32_t k = 2; is_taken(fuser, name); k++)
             name = arena_printf(fuser->arena, "%s_%u", base, k);
