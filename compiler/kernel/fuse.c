@@ -73,16 +73,15 @@ static bool order_kernels(Fuser *fuser, const KernelList *kernels, Group *const 
     return true;
 }
 
-/* Arguments do not alias: a kernel that writes the flat vector must not read a parameter by its own
- * name. */
+/* Arguments do not alias: a kernel that writes the flat vector must not read a parameter by its own name.
+ * (The header holds the loss and the norm, but of the header itself only other fields are read.) */
 static bool aliases(const Kernel *kernel) {
     for (uint32_t i = 0; i < kernel->buffers.count; i++)
-        for (uint32_t j = 0; j < kernel->buffers.count; j++)
-            if (i != j && kernel->buffers.at[i] != kernel->header &&
-                writes(kernel, kernel->buffers.at[j]) &&
-                kernel->buffers.at[i]->space == SPACE_TRIAL &&
-                overlaps(kernel->buffers.at[i], kernel->buffers.at[j]))
-                return true;
+        for (uint32_t j = 0; j < kernel->buffers.count; j++) {
+            const Buffer *a = kernel->buffers.at[i], *b = kernel->buffers.at[j];
+            if (a == b || a == kernel->header || b == kernel->header) continue;
+            if (a->space == SPACE_TRIAL && writes(kernel, b) && overlaps(a, b)) return true;
+        }
     return false;
 }
 
