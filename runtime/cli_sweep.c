@@ -8,8 +8,8 @@
 #include "runtime/result.h"
 #include "runtime/sweep.h"
 
-static bool run_study(const Cli *cli, Study *study, Store *store, const char *directory,
-                      bool *finished, Fail *fail) {
+static bool run_loaded(const Cli *cli, const Study *study, Store *store, const char *directory,
+                       bool *finished, Fail *fail) {
     Interrupt interrupt;
     interrupt_init(&interrupt);
     SweepOptions options = {.directory = directory,
@@ -18,13 +18,19 @@ static bool run_study(const Cli *cli, Study *study, Store *store, const char *di
                             .sync_seconds = cli->options->sync,
                             .snapshot_seconds = cli->options->snapshot,
                             .interrupt = &interrupt};
-    bool good = study_load(study, cli->options->data, fail) && store_describe(store, study, fail) &&
-                sweep(study, store, &options, finished, fail);
+    bool good = sweep(study, store, &options, finished, fail);
     if (good && !*finished)
         fprintf(stderr, "%s: stopped; everything is stored. Go on with: %s\n", study->info->name,
                 cli->command_line);
     interrupt_release(&interrupt);
     return good;
+}
+
+/* While data is loaded Ctrl-C ends the program at once: there is nothing to store yet. */
+static bool run_study(const Cli *cli, Study *study, Store *store, const char *directory,
+                      bool *finished, Fail *fail) {
+    return study_load(study, cli->options->data, fail) && store_describe(store, study, fail) &&
+           run_loaded(cli, study, store, directory, finished, fail);
 }
 
 /* A finished study in a directory that nobody may write still shows its result. */

@@ -160,6 +160,7 @@ static bool continue_wave(Sweep *sweep, Fail *fail) {
         }
     }
     wave_continue(wave, sweep->snapshot.step);
+    sweep->progress.steps_saved += wave->count * sweep->snapshot.step;
     return true;
 }
 

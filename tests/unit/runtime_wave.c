@@ -17,6 +17,7 @@
 #include "runtime/file.h"
 #include "runtime/snapshot.h"
 #include "runtime/store.h"
+#include "runtime/sweep.h"
 #include "runtime/wave.h"
 
 enum { TRIALS = 24 };
@@ -279,6 +280,69 @@ static void stores(void **state) {
     free(path);
 }
 
+/* ---- a model without data, parameters and steps: any function can be searched over ---- */
+
+static void finish_parabola(const TuneContext *context) {
+    const double *hyper = (const void *)(context->trial + 64);
+    context->metrics[0] = (hyper[0] - 0.3) * (hyper[0] - 0.3);
+    if (hyper[0] > 0.9) context->metrics[0] = NAN;
+}
+
+static void no_data(void **state) {
+    (void)state;
+    const TuneHyper x = {.name = "x", .role = TUNE_NUISANCE, .hi = 1, .scale = 1, .parent = -1};
+    const int32_t choice[] = {-1};
+    const TuneVariant variant = {.name = "",
+                                 .choice = choice,
+                                 .trial_bytes = 128,
+                                 .params_offset = 128,
+                                 .finish = finish_parabola};
+    const TuneStudy info = {.name = "parabola",
+                            .data = -1,
+                            .real = TUNE_F64,
+                            .hyper_count = 1,
+                            .hypers = &x,
+                            .search = TUNE_QUASIRANDOM,
+                            .points = 40,
+                            .seeds = 1,
+                            .select_split = -1,
+                            .keep = 2,
+                            .metric_count = 1,
+                            .metrics = metrics,
+                            .variant_count = 1,
+                            .variants = &variant};
+    const TuneProgram program = {.abi = TUNE_ABI, .name = "p", .study_count = 1, .studies = &info};
+    Fail fail = {0};
+    Study own;
+    Interrupt interrupt = {.file = -1};
+    char *path = file_text("%s/p.study", directory);
+    SweepOptions options = {.directory = path, .threads = 2, .interrupt = &interrupt};
+    Ranking ranking;
+    StoredTrial *trials;
+    uint32_t count, infeasible = 0, best = 0;
+    bool finished;
+    assert_true(study_init(&own, &program, NULL, NULL, 0, &fail) && study_load(&own, ".", &fail));
+    Store *store = store_open(path, STORE_WRITE, &fail);
+    assert_true(store && store_describe(store, &own, &fail));
+    assert_true(sweep(&own, store, &options, &finished, &fail) && finished);
+    assert_true(store_trials(store, &own, &trials, &count, &fail));
+    assert_int_equal(count, 40);
+    for (uint32_t i = 0; i < count; i++) {
+        infeasible += trials[i].status == TRIAL_INFEASIBLE;
+        if (isnan(trials[i].best)) continue;
+        if (trials[i].best < trials[best].best) best = i;
+    }
+    assert_in_range(infeasible, 2, 6);
+    assert_true(ranking_init(&ranking, 2, false) && store_load_ranking(store, &ranking, &fail));
+    assert_int_equal(ranking.kept[0].trial, best);
+    assert_int_equal(ranking.count, 2);
+    ranking_release(&ranking);
+    free(trials);
+    store_close(store);
+    study_release(&own);
+    free(path);
+}
+
 /* ---- settings ---- */
 
 static void settings(void **state) {
@@ -307,6 +371,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(independence), cmocka_unit_test(exact_metrics),
         cmocka_unit_test(checkpoints),  cmocka_unit_test(snapshots),
-        cmocka_unit_test(stores),       cmocka_unit_test(settings)};
+        cmocka_unit_test(stores),       cmocka_unit_test(settings),
+        cmocka_unit_test(no_data)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
