@@ -161,8 +161,6 @@ static Value mixed(Interp *in, Value a, Value b, const char *doing, Span span) {
     bool b_bool = b.kind == V_BOOL || (b.kind == V_TENSOR && b.node->type.elem == E_BOOL);
     if (a_bool || b_bool)
         diag_help(diag, "make a number of it with where(condition, 1, 0)");
-    else if (a.kind == V_TENSOR && b.kind == V_TENSOR)
-        diag_help(diag, "convert the integers with f32(…)");
     return value_error();
 }
 
@@ -199,8 +197,8 @@ static bool do_not_mix(Interp *in, const Value *a, const Value *b, const char *d
     return false;
 }
 
-/* bool goes with bool only. Of tensors: real with real or bytes, i32 with i32 or bytes, bytes alone
- * become real. A number, or a tensor of integer literals, adapts to the tensors; one that is meant
+/* bool goes with bool only. Of tensors: integers and bytes become real beside a real one, i32 with
+ * i32 or bytes stays i32, bytes alone become real. A number, or a tensor of integer literals, adapts to the tensors; one that is meant
  * as real (0.5) makes integers real. Of numbers alone: i32 unless one is meant as real. */
 bool common_elem(Interp *in, const Value *values, uint32_t count, const char *doing, Span span,
                  Elem *elem) {
@@ -218,8 +216,6 @@ bool common_elem(Interp *in, const Value *values, uint32_t count, const char *do
         return false;
     }
     if (last[AS_BOOL] && other) return do_not_mix(in, last[AS_BOOL], other, doing, span);
-    if (last[AS_REAL] && last[AS_INTEGER])
-        return do_not_mix(in, last[AS_REAL], last[AS_INTEGER], doing, span);
     real |= last[AS_REAL] || (last[AS_BYTE] && !last[AS_INTEGER]);
     *elem = last[AS_BOOL] ? E_BOOL : real ? in->real : E_I32;
     return true;
