@@ -143,8 +143,7 @@ static void visit(Fuser *fuser, const GNode *node) {
     if (info->group) {
         bool crossing = crosses(fuser, info);
         info->recompute = crossing && is_recomputed(fuser, node);
-        if (info->hard || fuser->forced[node->id] || (crossing && !info->recompute))
-            give_memory(fuser, node);
+        if (info->hard || (crossing && !info->recompute)) give_memory(fuser, node);
         bit_set(down, info->group->id);
     }
     for (uint32_t w = 0; w < fuser->words; w++)

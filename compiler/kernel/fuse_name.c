@@ -182,6 +182,8 @@ static const char *map_name(const Traits *traits) {
         return arena_printf(fuser->arena, "%s_%s", layer_of(fuser, param),
                             traits->backward ? "bwd" : "map");
     if (data) return data;
+    if (fuser->alone[group->members.at[0]->id] && group->members.at[0]->op == OP_RESHAPE)
+        return "copy";
     return op_info[group->members.at[group->members.count - 1]->op].text;
 }
 
