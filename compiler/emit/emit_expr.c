@@ -1,8 +1,8 @@
 /* Expressions -> IR: every value in the outermost scope where it is known, remembered there.
  *
- * A product that is used once and over the same axes as the sum it goes into is fused with it (fma). That is decided from
- * the kernel's structure alone, not by LLVM: the same kernel gives the same bits in the vector loop, in its tail and
- * in scalar code. No fast-math flag is ever set. */
+ * A product that is used once and over the same axes as the sum it goes into is fused with it
+ * (fma). That is decided from the kernel's structure alone, not by LLVM: the same kernel gives the
+ * same bits in the vector loop, in its tail and in scalar code. No fast-math flag is ever set. */
 #include "compiler/emit/emit_nest.h"
 
 #include <assert.h>
@@ -70,7 +70,9 @@ bool is_vector(const Emitter *e, int expr) {
     return e->lanes > 1 && e->vector_axis >= 0 && (e->axes_of[expr] >> e->vector_axis & 1);
 }
 
-static uint32_t later(uint32_t a, uint32_t b) { return a > b ? a : b; }
+static uint32_t later(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
 
 uint32_t scope_of(const Emitter *e, int expr) {
     uint32_t scope = e->late[expr] ? e->stage_scope : 0;
@@ -90,7 +92,8 @@ static uint64_t key_of(const Emitter *e, uint32_t axes) {
     return key;
 }
 
-/* The slot of a value in `scope`, empty at first. Valid until the next call for the same expression. */
+/* The slot of a value in `scope`, empty at first. Valid until the next call for the same
+ * expression. */
 static Remembered *recall(Emitter *e, Memory *memory, uint32_t scope, uint64_t key) {
     if (memory->serial != e->scopes[scope].serial) {
         memory->serial = e->scopes[scope].serial;
@@ -118,8 +121,8 @@ static LLVMValueRef offset_pointer(Emitter *e, LLVMTypeRef type, LLVMValueRef ba
     return LLVMBuildInBoundsGEP2(e->builder, type, base, &index, 1, "");
 }
 
-/* The loops' part of sum coeff[a] * axis[a], without shifts and constant, over `axes`; added from the
- * outermost scope inwards, each sum in its own scope. *scope: where it is known. */
+/* The loops' part of sum coeff[a] * axis[a], without shifts and constant, over `axes`; added from
+ * the outermost scope inwards, each sum in its own scope. *scope: where it is known. */
 static LLVMValueRef affine_sum(Emitter *e, const Affine *at, uint32_t axes, LLVMValueRef start,
                                uint32_t *scope) {
     LLVMValueRef sum = start;
@@ -128,8 +131,8 @@ static LLVMValueRef affine_sum(Emitter *e, const Affine *at, uint32_t axes, LLVM
             if (!(axes >> axis & 1) || !at->coeff[axis] || e->axis_scope[axis] != level) continue;
             *scope = later(*scope, level);
             place_at(e, *scope);
-            LLVMValueRef term = LLVMBuildNSWMul(e->builder, e->axis[axis], i64(e, at->coeff[axis]),
-                                                "");
+            LLVMValueRef term =
+                LLVMBuildNSWMul(e->builder, e->axis[axis], i64(e, at->coeff[axis]), "");
             sum = LLVMBuildNSWAdd(e->builder, sum, term, "");
         }
     return sum;
@@ -169,8 +172,8 @@ static LLVMValueRef gathered(Emitter *e, int axis, uint32_t *scope) {
     return LLVMBuildSExt(e->builder, rows, vector_of(e, wide), "");
 }
 
-/* Pointer to the load's element for lane 0, without shifts and constant: these are added to it in the place of use. A
- * gathered scalar axis is in it, with its shift. */
+/* Pointer to the load's element for lane 0, without shifts and constant: these are added to it in
+ * the place of use. A gathered scalar axis is in it, with its shift. */
 static LLVMValueRef load_pointer(Emitter *e, int expr) {
     const Expr *x = &e->exprs[expr];
     uint32_t axes = affine_axes(e, &x->at), scope = e->late[expr] ? e->stage_scope : 0;
@@ -187,8 +190,7 @@ static LLVMValueRef load_pointer(Emitter *e, int expr) {
     LLVMValueRef index = affine_sum(e, &x->at, axes, i64(e, 0), &at);
     if (scalar_gather) {
         LLVMValueRef row = gathered(e, x->gather, &at);
-        LLVMValueRef term =
-            LLVMBuildNSWMul(e->builder, row, i64(e, x->at.coeff[x->gather]), "");
+        LLVMValueRef term = LLVMBuildNSWMul(e->builder, row, i64(e, x->at.coeff[x->gather]), "");
         index = LLVMBuildNSWAdd(e->builder, index, term, "");
     }
     place_at(e, scope);
@@ -206,7 +208,8 @@ static LLVMValueRef from_memory(Emitter *e, Elem elem, LLVMValueRef value) {
     return LLVMBuildICmp(e->builder, LLVMIntNE, value, zero, "");
 }
 
-/* A scalar; a false guard turns the address into the buffer's first element, which can always be read. */
+/* A scalar; a false guard turns the address into the buffer's first element, which can always be
+ * read. */
 static LLVMValueRef load_scalar(Emitter *e, int expr, LLVMValueRef guard) {
     const Expr *x = &e->exprs[expr];
     uint32_t scope = scope_of(e, expr);
@@ -218,8 +221,7 @@ static LLVMValueRef load_scalar(Emitter *e, int expr, LLVMValueRef guard) {
     if (guard) pointer = LLVMBuildSelect(e->builder, guard, pointer, base_of(e, x->buffer), "");
     LLVMValueRef value = LLVMBuildLoad2(e->builder, type, pointer, "");
     LLVMSetAlignment(value, elem_bytes(x->elem));
-    if (guard)
-        value = LLVMBuildSelect(e->builder, guard, value, LLVMConstNull(type), "");
+    if (guard) value = LLVMBuildSelect(e->builder, guard, value, LLVMConstNull(type), "");
     return from_memory(e, x->elem, value);
 }
 
@@ -254,6 +256,34 @@ static LLVMValueRef load_gather(Emitter *e, const Expr *x, LLVMValueRef pointer,
     return emit_intrinsic(e, "llvm.masked.gather", types, 2, arguments, 4);
 }
 
+/* Rows chosen by the batch's index lie anywhere in the data set, which no hardware can foresee:
+ * while one row is read the same place of the next one is fetched. */
+static void prefetch_next_row(Emitter *e, const Expr *x, uint32_t scope) {
+    enum { WORTH_BYTES = 256 };
+    int axis = x->gather;
+    if (x->at.coeff[axis] * elem_bytes(x->elem) < WORTH_BYTES) return;
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), wide = LLVMInt64TypeInContext(e->context);
+    uint32_t at = 0;
+    LLVMValueRef index =
+        affine_sum(e, &x->at, ~(1u << axis), i64(e, affine_shift(e, &x->at, ~(1u << axis))), &at);
+    place_at(e, e->axis_scope[axis]);
+    LLVMValueRef next = LLVMBuildNSWAdd(e->builder, e->axis[axis], i64(e, e->shift[axis] + 1), "");
+    LLVMValueRef last = i64(e, e->kernel->axes[axis].extent - 1);
+    LLVMValueRef inside = LLVMBuildICmp(e->builder, LLVMIntSLT, next, last, "");
+    next = LLVMBuildSelect(e->builder, inside, next, last, "");
+    LLVMValueRef row = LLVMBuildLoad2(
+        e->builder, i32, offset_pointer(e, i32, base_of(e, e->kernel->index), next), "");
+    row = LLVMBuildNSWMul(e->builder, LLVMBuildSExt(e->builder, row, wide, ""),
+                          i64(e, x->at.coeff[axis]), "");
+    place_at(e, scope);
+    index = LLVMBuildNSWAdd(e->builder, index, row, "");
+    LLVMValueRef pointer = offset_pointer(e, memory_type(e, x->elem), base_of(e, x->buffer), index);
+    LLVMTypeRef type = LLVMTypeOf(pointer);
+    LLVMValueRef arguments[] = {pointer, LLVMConstInt(i32, 0, false), LLVMConstInt(i32, 3, false),
+                                LLVMConstInt(i32, 1, false)};
+    emit_intrinsic(e, "llvm.prefetch", &type, 1, arguments, 4);
+}
+
 static LLVMValueRef load_vector(Emitter *e, int expr, LLVMValueRef guard) {
     const Expr *x = &e->exprs[expr];
     LLVMTypeRef wide = LLVMInt64TypeInContext(e->context), type = memory_type(e, x->elem);
@@ -262,16 +292,20 @@ static LLVMValueRef load_vector(Emitter *e, int expr, LLVMValueRef guard) {
     int64_t stride = x->at.coeff[e->vector_axis];
     if (x->gather == e->vector_axis) {
         offsets = gathered(e, x->gather, &at);
-        offsets = LLVMBuildNSWMul(e->builder, offsets,
-                                  integer_like(LLVMTypeOf(offsets), stride), "");
+        offsets =
+            LLVMBuildNSWMul(e->builder, offsets, integer_like(LLVMTypeOf(offsets), stride), "");
     } else if (stride != 1) {
         offsets = lane_numbers(e, wide, stride);
     }
     place_at(e, scope);
     uint32_t moving = ~(x->gather >= 0 ? 1u << x->gather : 0);
     pointer = offset_pointer(e, type, pointer, i64(e, affine_shift(e, &x->at, moving)));
-    LLVMValueRef value = offsets ? load_gather(e, x, pointer, offsets, guard)
-                                 : load_lanes(e, x, pointer, guard);
+    if (x->gather >= 0 && !offsets && !guard) {
+        prefetch_next_row(e, x, scope);
+        place_at(e, scope);
+    }
+    LLVMValueRef value =
+        offsets ? load_gather(e, x, pointer, offsets, guard) : load_lanes(e, x, pointer, guard);
     return from_memory(e, x->elem, value);
 }
 
@@ -347,8 +381,7 @@ static LLVMValueRef element_number(Emitter *e, int expr, uint32_t scope) {
     const Expr *x = &e->exprs[expr];
     LLVMValueRef number = affine_value(e, &x->at, scope);
     if (!x->row) return number;
-    LLVMValueRef first =
-        header_word(e, LLVMInt64TypeInContext(e->context), HEADER_FIRST_EXAMPLE);
+    LLVMValueRef first = header_word(e, LLVMInt64TypeInContext(e->context), HEADER_FIRST_EXAMPLE);
     first = LLVMBuildMul(e->builder, first, i64(e, x->row), "");
     if (has_lanes(number)) first = splat(e, first);
     return LLVMBuildAdd(e->builder, number, first, "");
@@ -385,9 +418,10 @@ static LLVMValueRef value_random(Emitter *e, int expr) {
 
 static LLVMValueRef real_larger(Emitter *e, const Expr *x, LLVMRealPredicate beats, LLVMValueRef a,
                                 LLVMValueRef b) {
-    /* a beats b ? a : b is one instruction and gives b when either is NaN: right if a is a number */
-    bool a_is_number = e->exprs[x->in[0]].kind == X_CONST, b_is_number =
-                                                               e->exprs[x->in[1]].kind == X_CONST;
+    /* a beats b ? a : b is one instruction and gives b when either is NaN: right if a is a number
+     */
+    bool a_is_number = e->exprs[x->in[0]].kind == X_CONST,
+         b_is_number = e->exprs[x->in[1]].kind == X_CONST;
     if (b_is_number && !a_is_number) {
         LLVMValueRef swap = a;
         a = b;
@@ -401,14 +435,16 @@ static LLVMValueRef real_larger(Emitter *e, const Expr *x, LLVMRealPredicate bea
     return LLVMBuildSelect(e->builder, nan, a, value, "");
 }
 
-static bool is_signed(Elem elem) { return elem == E_I32; }
+static bool is_signed(Elem elem) {
+    return elem == E_I32;
+}
 
 static LLVMValueRef value_extreme(Emitter *e, const Expr *x, LLVMValueRef a, LLVMValueRef b) {
     bool max = x->op == OP_MAX;
     Elem elem = x->elem;
     if (elem_is_real(elem)) return real_larger(e, x, max ? LLVMRealOGT : LLVMRealOLT, a, b);
-    LLVMIntPredicate beats = is_signed(elem) ? (max ? LLVMIntSGT : LLVMIntSLT)
-                                             : (max ? LLVMIntUGT : LLVMIntULT);
+    LLVMIntPredicate beats =
+        is_signed(elem) ? (max ? LLVMIntSGT : LLVMIntSLT) : (max ? LLVMIntUGT : LLVMIntULT);
     LLVMValueRef wins = LLVMBuildICmp(e->builder, beats, a, b, "");
     return LLVMBuildSelect(e->builder, wins, a, b, "");
 }
@@ -435,7 +471,7 @@ static LLVMValueRef value_compare(Emitter *e, Op op, Elem elem, LLVMValueRef a, 
                                                : LLVMRealOEQ;
         return LLVMBuildFCmp(e->builder, real, a, b, "");
     }
-    LLVMIntPredicate predicate = op == OP_EQ ? LLVMIntEQ
+    LLVMIntPredicate predicate = op == OP_EQ   ? LLVMIntEQ
                                  : op == OP_LT ? (is_signed(elem) ? LLVMIntSLT : LLVMIntULT)
                                                : (is_signed(elem) ? LLVMIntSLE : LLVMIntULE);
     return LLVMBuildICmp(e->builder, predicate, a, b, "");
@@ -452,8 +488,8 @@ static LLVMValueRef integer_divide(Emitter *e, Elem elem, LLVMValueRef a, LLVMVa
     if (is_signed(elem)) unsafe = LLVMBuildOr(builder, by_zero, minus, "");
     LLVMValueRef by = LLVMBuildSelect(builder, unsafe, one, b, "");
     if (!is_signed(elem)) {
-        LLVMValueRef value = remainder ? LLVMBuildURem(builder, a, by, "")
-                                       : LLVMBuildUDiv(builder, a, by, "");
+        LLVMValueRef value =
+            remainder ? LLVMBuildURem(builder, a, by, "") : LLVMBuildUDiv(builder, a, by, "");
         return LLVMBuildSelect(builder, by_zero, zero, value, "");
     }
     if (!remainder) {
@@ -514,6 +550,7 @@ static LLVMValueRef apply(Emitter *e, const Expr *x, LLVMValueRef *in) {
     bool real = elem_is_real(x->elem);
     Elem from = e->exprs[x->in[0]].elem;
     switch (x->op) {
+    case OP_STOP: return in[0];
     case OP_NEG: return real ? LLVMBuildFNeg(b, in[0], "") : LLVMBuildNeg(b, in[0], "");
     case OP_ABS:
         if (real) return unary_real(e, "llvm.fabs", in[0]);
@@ -529,9 +566,12 @@ static LLVMValueRef apply(Emitter *e, const Expr *x, LLVMValueRef *in) {
     case OP_NOT: return LLVMBuildNot(b, in[0], "");
     case OP_CAST: return value_cast(e, in[0], from, x->elem);
     case OP_SHR: return LLVMBuildLShr(b, in[0], integer_like(LLVMTypeOf(in[0]), x->index), "");
-    case OP_ADD: return real ? LLVMBuildFAdd(b, in[0], in[1], "") : LLVMBuildAdd(b, in[0], in[1], "");
-    case OP_SUB: return real ? LLVMBuildFSub(b, in[0], in[1], "") : LLVMBuildSub(b, in[0], in[1], "");
-    case OP_MUL: return real ? LLVMBuildFMul(b, in[0], in[1], "") : LLVMBuildMul(b, in[0], in[1], "");
+    case OP_ADD:
+        return real ? LLVMBuildFAdd(b, in[0], in[1], "") : LLVMBuildAdd(b, in[0], in[1], "");
+    case OP_SUB:
+        return real ? LLVMBuildFSub(b, in[0], in[1], "") : LLVMBuildSub(b, in[0], in[1], "");
+    case OP_MUL:
+        return real ? LLVMBuildFMul(b, in[0], in[1], "") : LLVMBuildMul(b, in[0], in[1], "");
     case OP_DIV:
         return real ? LLVMBuildFDiv(b, in[0], in[1], "")
                     : integer_divide(e, x->elem, in[0], in[1], false);
@@ -669,8 +709,8 @@ static void store_scattered(Emitter *e, const Buffer *buffer, LLVMValueRef point
                             LLVMValueRef value) {
     LLVMTypeRef type = memory_type(e, buffer->elem), i32 = LLVMInt32TypeInContext(e->context);
     for (uint32_t lane = stride ? 0 : e->valid - 1; lane < e->valid; lane++) {
-        LLVMValueRef one = LLVMBuildExtractElement(e->builder, value,
-                                                   LLVMConstInt(i32, lane, false), "");
+        LLVMValueRef one =
+            LLVMBuildExtractElement(e->builder, value, LLVMConstInt(i32, lane, false), "");
         store_at(e, buffer, offset_pointer(e, type, pointer, i64(e, stride * lane)), one);
     }
 }

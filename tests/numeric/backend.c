@@ -16,7 +16,7 @@
 #include "tests/numeric/evaluate.h"
 #include "tests/numeric/random_graph.h"
 
-enum { GRAPHS = 60, GUARD = 256, NOISY_RUNS = 4, HYPERS = 2 };
+enum { GRAPHS = 32, GUARD = 256, NOISY_RUNS = 4, HYPERS = 2 };
 
 typedef struct {
     uint64_t seed;
