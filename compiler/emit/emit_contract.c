@@ -1,17 +1,17 @@
 /* Contractions: register-tiled matrix products with packing and epilogue.
  *
  *     for n tile:                     columns [n0, n0 + tile_n), tile_n = tile_n_vectors * lanes
- *         pack b's panel              [k][tile_n], the same workspace for every panel: it stays in the cache
- *         for m tile:                 rows [m0, m0 + tile_m)
- *             for k:                  tile[r][c] = fma(a[m0 + r, k], b[k, n0 + c], tile[r][c])
- *             epilogue stages on the tile, in registers
+ *         pack b's panel              [k][tile_n], the same workspace for every panel: it stays in
+ * the cache for m tile:                 rows [m0, m0 + tile_m) for k:                  tile[r][c] =
+ * fma(a[m0 + r, k], b[k, n0 + c], tile[r][c]) epilogue stages on the tile, in registers
  *
- * (the loop order of Goto and van de Geijn, 2008, without the blocks over k: a panel of b streams from the
- * second-level cache fast enough). The last rows and columns have tiles of their own shape, the last
- * vector a constant mask. Each element is one accumulator, summed over ascending k: all tile shapes give the same bits.
+ * (the loop order of Goto and van de Geijn, 2008, without the blocks over k: a panel of b streams
+ * from the second-level cache fast enough). The last rows and columns have tiles of their own
+ * shape, the last vector a constant mask. Each element is one accumulator, summed over ascending k:
+ * all tile shapes give the same bits.
  *
- * Workspaces: pack_b holds k * tile_n elements at least; pack_a holds all of a, m * k, in row-major order if
- * a runs along k in memory, else [k][m]. */
+ * Workspaces: pack_b holds k * tile_n elements at least; pack_a holds all of a, m * k, in row-major
+ * order if a runs along k in memory, else [k][m]. */
 #include "compiler/emit/emit_nest.h"
 
 #include <assert.h>
@@ -19,9 +19,9 @@
 typedef struct {
     uint32_t at, last; /* stage numbers: the contraction's, the last epilogue's */
     const Contraction *shape;
-    int a, b;       /* expressions: the kernel's, or loads of packed operands */
+    int a, b; /* expressions: the kernel's, or loads of packed operands */
     uint32_t lanes, tile_n;
-    Sums *sums;     /* of the epilogue stages, from at + 1 on */
+    Sums *sums; /* of the epilogue stages, from at + 1 on */
 } Product;
 
 /* A register tile, or with rows 0 a panel: vectors of columns, the last with `last_valid` lanes. */
@@ -29,14 +29,21 @@ typedef struct {
     uint32_t rows, vectors, last_valid;
 } Tile;
 
-static int64_t extent(const Emitter *e, uint32_t axis) { return e->kernel->axes[axis].extent; }
+static int64_t extent(const Emitter *e, uint32_t axis) {
+    return e->kernel->axes[axis].extent;
+}
 
 /* ---- packing ---- */
 
 static int add_load(Emitter *e, Buffer *buffer, const Affine *at) {
     int expr = (int)e->expr_count++;
-    e->exprs[expr] = (Expr){.kind = X_LOAD, .elem = buffer->elem, .buffer = buffer, .at = *at,
-                            .gather = -1, .guard = -1, .in = {-1, -1, -1}};
+    e->exprs[expr] = (Expr){.kind = X_LOAD,
+                            .elem = buffer->elem,
+                            .buffer = buffer,
+                            .at = *at,
+                            .gather = -1,
+                            .guard = -1,
+                            .in = {-1, -1, -1}};
     e->late[expr] = true;
     e->uses[expr] = 1;
     for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
@@ -98,7 +105,8 @@ static void store_panel(Emitter *e, const Product *p, int64_t row, LLVMValueRef 
     Affine at = {.offset = row * p->tile_n};
     at.coeff[p->shape->k] = p->tile_n;
     LLVMValueRef pointer = emit_pointer(e, panel, &at);
-    pointer = LLVMBuildInBoundsGEP2(e->builder, elem_type(e, panel->elem), pointer, &at_column, 1, "");
+    pointer =
+        LLVMBuildInBoundsGEP2(e->builder, elem_type(e, panel->elem), pointer, &at_column, 1, "");
     LLVMValueRef store = LLVMBuildStore(e->builder, value, pointer);
     LLVMSetAlignment(store, elem_bytes(panel->elem));
 }
@@ -122,15 +130,16 @@ static void pack_row_loop(Emitter *e, const Product *p, const Tile *tile, int64_
     e->shift[k] = e->shift[n] = 0;
 }
 
-/* Full vectors are stored, so that a tile reads the panel without a mask; what is in the lanes past the last column
- * stays in the lanes past the last column. */
+/* Full vectors are stored, so that a tile reads the panel without a mask; what is in the lanes past
+ * the last column stays in the lanes past the last column. */
 static void pack_rows(Emitter *e, const Product *p, const Tile *tile) {
     int64_t rows = extent(e, p->shape->k), whole = rows / 2 * 2;
     if (whole) pack_row_loop(e, p, tile, 0, whole, 2);
     if (whole < rows) pack_row_loop(e, p, tile, whole, rows, 1);
 }
 
-/* rows[i] of `lanes` vectors -> columns: log2(lanes) rounds of interleaving row i with row i + lanes/2. */
+/* rows[i] of `lanes` vectors -> columns: log2(lanes) rounds of interleaving row i with row i +
+ * lanes/2. */
 static void transpose(Emitter *e, LLVMValueRef *rows, uint32_t lanes) {
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
     LLVMValueRef low[64], high[64], next[64];
@@ -280,7 +289,8 @@ static void emit_panel(Emitter *e, const Product *p, int64_t from, int64_t to, u
     Tile panel = {0, vectors, columns - (vectors - 1) * p->lanes};
     Loop loop = loop_begin(e, p->shape->n, from, to, columns);
     if (p->shape->pack_b) pack_b(e, p, &panel);
-    int64_t rows = extent(e, p->shape->m), tile_m = p->shape->tile_m, whole = rows / tile_m * tile_m;
+    int64_t rows = extent(e, p->shape->m), tile_m = p->shape->tile_m,
+            whole = rows / tile_m * tile_m;
     if (whole) emit_rows(e, p, &panel, 0, whole, tile_m);
     if (whole < rows) emit_rows(e, p, &panel, whole, rows, rows - whole);
     loop_end(e, &loop);
@@ -299,8 +309,12 @@ static uint32_t last_epilogue(const Kernel *kernel, uint32_t at) {
 
 uint32_t emit_contraction(Emitter *e, uint32_t at) {
     const Contraction *shape = e->kernel->stages.at[at].contraction;
-    Product p = {.at = at, .last = last_epilogue(e->kernel, at), .shape = shape,
-                 .a = shape->a, .b = shape->b, .lanes = e->lanes};
+    Product p = {.at = at,
+                 .last = last_epilogue(e->kernel, at),
+                 .shape = shape,
+                 .a = shape->a,
+                 .b = shape->b,
+                 .lanes = e->lanes};
     p.tile_n = shape->tile_n_vectors * p.lanes;
     assert(e->lanes == 1 || e->vector_axis == (int)shape->n);
     e->shifted[0] = (int)shape->m;

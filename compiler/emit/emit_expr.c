@@ -256,34 +256,6 @@ static LLVMValueRef load_gather(Emitter *e, const Expr *x, LLVMValueRef pointer,
     return emit_intrinsic(e, "llvm.masked.gather", types, 2, arguments, 4);
 }
 
-/* Rows chosen by the batch's index lie anywhere in the data set, which no hardware can foresee:
- * while one row is read the same place of the next one is fetched. */
-static void prefetch_next_row(Emitter *e, const Expr *x, uint32_t scope) {
-    enum { WORTH_BYTES = 256 };
-    int axis = x->gather;
-    if (x->at.coeff[axis] * elem_bytes(x->elem) < WORTH_BYTES) return;
-    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), wide = LLVMInt64TypeInContext(e->context);
-    uint32_t at = 0;
-    LLVMValueRef index =
-        affine_sum(e, &x->at, ~(1u << axis), i64(e, affine_shift(e, &x->at, ~(1u << axis))), &at);
-    place_at(e, e->axis_scope[axis]);
-    LLVMValueRef next = LLVMBuildNSWAdd(e->builder, e->axis[axis], i64(e, e->shift[axis] + 1), "");
-    LLVMValueRef last = i64(e, e->kernel->axes[axis].extent - 1);
-    LLVMValueRef inside = LLVMBuildICmp(e->builder, LLVMIntSLT, next, last, "");
-    next = LLVMBuildSelect(e->builder, inside, next, last, "");
-    LLVMValueRef row = LLVMBuildLoad2(
-        e->builder, i32, offset_pointer(e, i32, base_of(e, e->kernel->index), next), "");
-    row = LLVMBuildNSWMul(e->builder, LLVMBuildSExt(e->builder, row, wide, ""),
-                          i64(e, x->at.coeff[axis]), "");
-    place_at(e, scope);
-    index = LLVMBuildNSWAdd(e->builder, index, row, "");
-    LLVMValueRef pointer = offset_pointer(e, memory_type(e, x->elem), base_of(e, x->buffer), index);
-    LLVMTypeRef type = LLVMTypeOf(pointer);
-    LLVMValueRef arguments[] = {pointer, LLVMConstInt(i32, 0, false), LLVMConstInt(i32, 3, false),
-                                LLVMConstInt(i32, 1, false)};
-    emit_intrinsic(e, "llvm.prefetch", &type, 1, arguments, 4);
-}
-
 static LLVMValueRef load_vector(Emitter *e, int expr, LLVMValueRef guard) {
     const Expr *x = &e->exprs[expr];
     LLVMTypeRef wide = LLVMInt64TypeInContext(e->context), type = memory_type(e, x->elem);
@@ -300,10 +272,6 @@ static LLVMValueRef load_vector(Emitter *e, int expr, LLVMValueRef guard) {
     place_at(e, scope);
     uint32_t moving = ~(x->gather >= 0 ? 1u << x->gather : 0);
     pointer = offset_pointer(e, type, pointer, i64(e, affine_shift(e, &x->at, moving)));
-    if (x->gather >= 0 && !offsets && !guard) {
-        prefetch_next_row(e, x, scope);
-        place_at(e, scope);
-    }
     LLVMValueRef value =
         offsets ? load_gather(e, x, pointer, offsets, guard) : load_lanes(e, x, pointer, guard);
     return from_memory(e, x->elem, value);

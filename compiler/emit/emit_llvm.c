@@ -50,8 +50,7 @@ static void call_kernel(const StepEmitter *s, const Kernel *kernel, const char *
         types[i] = s->pointer;
         arguments[i] = locate(s, kernel->buffers.at[i]);
     }
-    LLVMTypeRef type =
-        LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, count, false);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, count, false);
     LLVMValueRef function = LLVMGetNamedFunction(e->module, symbol);
     if (!function) function = LLVMAddFunction(e->module, symbol, type);
     LLVMSetVisibility(function, LLVMHiddenVisibility);
@@ -69,8 +68,7 @@ static void advance_step(const StepEmitter *s) {
 static void emit_program(Emitter *e, const LlvmItem *item) {
     StepEmitter s = {e, NULL, LLVMInt8TypeInContext(e->context), LLVMInt64TypeInContext(e->context),
                      LLVMPointerTypeInContext(e->context, 0)};
-    LLVMTypeRef type =
-        LLVMFunctionType(LLVMVoidTypeInContext(e->context), &s.pointer, 1, false);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), &s.pointer, 1, false);
     LLVMValueRef function = LLVMAddFunction(e->module, item->symbol, type);
     LLVMSetVisibility(function, LLVMHiddenVisibility);
     s.context = LLVMGetParam(function, 0);

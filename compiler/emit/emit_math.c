@@ -1,8 +1,8 @@
 /* Mathematics: vectorised f32 functions, Philox, and calls of libm for f64.
  *
- * exp, log and tanh are Cephes' (Moshier, netlib.org/cephes/single), erf is N. Juffa's two-interval form, sin and cos
- * reduce in f64. All are straight-line code, so that they can stand anywhere; NaN goes through; results
- * are within 4 ulp (tests/unit/emit_math.c measures). */
+ * exp, log and tanh are Cephes' (Moshier, netlib.org/cephes/single), erf is N. Juffa's two-interval
+ * form, sin and cos reduce in f64. All are straight-line code, so that they can stand anywhere; NaN
+ * goes through; results are within 4 ulp (tests/unit/emit_math.c measures). */
 #include "compiler/emit/emit_nest.h"
 
 #include <assert.h>
@@ -16,7 +16,9 @@ LLVMValueRef emit_intrinsic(Emitter *e, const char *name, LLVMTypeRef *types, ui
     return LLVMBuildCall2(e->builder, type, function, arguments, count, "");
 }
 
-static bool type_is_vector(LLVMTypeRef type) { return LLVMGetTypeKind(type) == LLVMVectorTypeKind; }
+static bool type_is_vector(LLVMTypeRef type) {
+    return LLVMGetTypeKind(type) == LLVMVectorTypeKind;
+}
 
 static LLVMTypeRef scalar_type(LLVMTypeRef type) {
     return type_is_vector(type) ? LLVMGetElementType(type) : type;
@@ -59,8 +61,7 @@ LLVMValueRef math_fma(Emitter *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c
 static LLVMValueRef polynomial(Emitter *e, LLVMValueRef x, const double *coefficients,
                                uint32_t count) {
     LLVMValueRef sum = real_like(x, coefficients[0]);
-    for (uint32_t i = 1; i < count; i++)
-        sum = math_fma(e, sum, x, real_like(x, coefficients[i]));
+    for (uint32_t i = 1; i < count; i++) sum = math_fma(e, sum, x, real_like(x, coefficients[i]));
     return sum;
 }
 
@@ -176,8 +177,7 @@ static LLVMValueRef split_exponent(Emitter *e, LLVMValueRef x, LLVMValueRef *exp
     LLVMTypeRef integer = i32_like(e, x), real = LLVMTypeOf(x);
     LLVMValueRef tiny = LLVMBuildFCmp(b, LLVMRealOLT, x, real_like(x, 0x1p-126), "");
     LLVMValueRef scaled = LLVMBuildFMul(b, x, real_like(x, 0x1p23), "");
-    LLVMValueRef bits =
-        LLVMBuildBitCast(b, LLVMBuildSelect(b, tiny, scaled, x, ""), integer, "");
+    LLVMValueRef bits = LLVMBuildBitCast(b, LLVMBuildSelect(b, tiny, scaled, x, ""), integer, "");
     /* counted from sqrt(1/2), so that the fraction lands in the wanted interval */
     LLVMValueRef moved = LLVMBuildSub(b, bits, integer_like(integer, 0x3F3504F3), "");
     LLVMValueRef power = LLVMBuildAShr(b, moved, integer_like(integer, 23), "");
@@ -202,9 +202,9 @@ static LLVMValueRef log_limits(Emitter *e, LLVMValueRef x, LLVMValueRef result) 
 
 LLVMValueRef math_log(Emitter *e, LLVMValueRef x) {
     if (is_f64(x)) return libm(e, "log", &x, 1);
-    static const double coefficients[] = {
-        7.0376836292e-2,  -1.1514610310e-1, 1.1676998740e-1,  -1.2420140846e-1, 1.4249322787e-1,
-        -1.6668057665e-1, 2.0000714765e-1,  -2.4999993993e-1, 3.3333331174e-1};
+    static const double coefficients[] = {7.0376836292e-2,  -1.1514610310e-1, 1.1676998740e-1,
+                                          -1.2420140846e-1, 1.4249322787e-1,  -1.6668057665e-1,
+                                          2.0000714765e-1,  -2.4999993993e-1, 3.3333331174e-1};
     LLVMBuilderRef b = e->builder;
     LLVMValueRef exponent, m = split_exponent(e, x, &exponent);
     LLVMValueRef f = LLVMBuildFSub(b, m, real_like(x, 1), "");
@@ -226,8 +226,8 @@ LLVMValueRef math_tanh(Emitter *e, LLVMValueRef x) {
     LLVMValueRef small = polynomial(e, square, coefficients, 5);
     small = math_fma(e, LLVMBuildFMul(b, small, square, ""), x, x);
     LLVMValueRef power = math_exp(e, LLVMBuildFAdd(b, magnitude, magnitude, ""));
-    LLVMValueRef below = LLVMBuildFDiv(b, real_like(x, 2),
-                                       LLVMBuildFAdd(b, power, real_like(x, 1), ""), "");
+    LLVMValueRef below =
+        LLVMBuildFDiv(b, real_like(x, 2), LLVMBuildFAdd(b, power, real_like(x, 1), ""), "");
     LLVMValueRef large = with_sign(e, LLVMBuildFSub(b, real_like(x, 1), below, ""), x);
     LLVMValueRef near = LLVMBuildFCmp(b, LLVMRealOLT, magnitude, real_like(x, 0.625), "");
     return LLVMBuildSelect(b, near, small, large, "");
@@ -235,8 +235,8 @@ LLVMValueRef math_tanh(Emitter *e, LLVMValueRef x) {
 
 LLVMValueRef math_erf(Emitter *e, LLVMValueRef x) {
     if (is_f64(x)) return libm(e, "erf", &x, 1);
-    static const double near_zero[] = {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2,
-                                       1.12819925e-1, -3.76125336e-1, 1.28379166e-1};
+    static const double near_zero[] = {-5.96761703e-4, 4.99119423e-3,  -2.67681349e-2,
+                                       1.12819925e-1,  -3.76125336e-1, 1.28379166e-1};
     LLVMBuilderRef b = e->builder;
     LLVMValueRef t = fabs_of(e, x), s = LLVMBuildFMul(b, x, x, "");
     LLVMValueRef small = math_fma(e, polynomial(e, s, near_zero, 6), x, x);
@@ -257,8 +257,9 @@ LLVMValueRef math_erf(Emitter *e, LLVMValueRef x) {
     return LLVMBuildSelect(b, near, small, large, "");
 }
 
-/* r in [-pi/4, pi/4] and *quadrant with x = r + quadrant pi/2, reduced in f64 with fused multiply-add: exact
- * enough up to 2^50; beyond, neighbouring f32 are further apart than a period and the result is NaN. */
+/* r in [-pi/4, pi/4] and *quadrant with x = r + quadrant pi/2, reduced in f64 with fused
+ * multiply-add: exact enough up to 2^50; beyond, neighbouring f32 are further apart than a period
+ * and the result is NaN. */
 static LLVMValueRef reduce_angle(Emitter *e, LLVMValueRef x, LLVMValueRef *quadrant) {
     LLVMBuilderRef b = e->builder;
     LLVMTypeRef wide = shaped(LLVMTypeOf(x), LLVMDoubleTypeInContext(e->context));

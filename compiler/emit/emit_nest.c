@@ -1,4 +1,5 @@
-/* The walk over a scheduled nest: outer loops, stages, vector loops with their tails, reductions. */
+/* The walk over a scheduled nest: outer loops, stages, vector loops with their tails, reductions.
+ */
 #include "compiler/emit/emit_nest.h"
 
 #include <assert.h>
@@ -9,8 +10,7 @@ void place_at(Emitter *e, uint32_t scope) {
     if (scope == e->top)
         LLVMPositionBuilderAtEnd(e->builder, e->here);
     else
-        LLVMPositionBuilderBefore(e->builder,
-                                  LLVMGetBasicBlockTerminator(e->scopes[scope].block));
+        LLVMPositionBuilderBefore(e->builder, LLVMGetBasicBlockTerminator(e->scopes[scope].block));
 }
 
 void scope_enter(Emitter *e) {
@@ -131,10 +131,10 @@ static LLVMValueRef fold_lanes(Emitter *e, Op op, Elem elem, LLVMValueRef value)
             low[i] = LLVMConstInt(i32, i, false);
             high[i] = LLVMConstInt(i32, half + i, false);
         }
-        LLVMValueRef a = LLVMBuildShuffleVector(e->builder, value, poison,
-                                                LLVMConstVector(low, half), "");
-        LLVMValueRef b = LLVMBuildShuffleVector(e->builder, value, poison,
-                                                LLVMConstVector(high, half), "");
+        LLVMValueRef a =
+            LLVMBuildShuffleVector(e->builder, value, poison, LLVMConstVector(low, half), "");
+        LLVMValueRef b =
+            LLVMBuildShuffleVector(e->builder, value, poison, LLVMConstVector(high, half), "");
         value = emit_combine(e, op, elem, a, b);
     }
     return LLVMBuildExtractElement(e->builder, value, LLVMConstInt(i32, 0, false), "");
@@ -152,8 +152,7 @@ void sums_close(Emitter *e, uint32_t at, const Sums *sums, bool fold) {
             parts[copy] = LLVMBuildLoad2(e->builder, type, sums->slots[copy * count + i], "");
         for (uint32_t step = 1; step < sums->copies; step *= 2)
             for (uint32_t copy = 0; copy + step < sums->copies; copy += 2 * step)
-                parts[copy] =
-                    emit_combine(e, reduction->op, elem, parts[copy], parts[copy + step]);
+                parts[copy] = emit_combine(e, reduction->op, elem, parts[copy], parts[copy + step]);
         if (fold && e->lanes > 1) parts[0] = fold_lanes(e, reduction->op, elem, parts[0]);
         e->results[at][i] = parts[0];
     }
@@ -163,8 +162,7 @@ static void accumulate(Emitter *e, const Reduction *reduction, LLVMValueRef slot
     LLVMTypeRef type = vector_of(e, elem_type(e, e->exprs[reduction->value].elem));
     place_here(e);
     LLVMValueRef before = LLVMBuildLoad2(e->builder, type, slot, "");
-    LLVMValueRef after =
-        emit_accumulate(e, reduction->op, reduction->value, before, e->lanes > 1);
+    LLVMValueRef after = emit_accumulate(e, reduction->op, reduction->value, before, e->lanes > 1);
     if (inner && e->valid < e->lanes)
         after = LLVMBuildSelect(e->builder, lane_mask(e, e->valid), after, before, "");
     LLVMBuildStore(e->builder, after, slot);
@@ -183,8 +181,8 @@ void emit_point(Emitter *e, const Stage *stage, const Sums *sums, uint32_t copy)
     LLVMValueRef *values = arena_alloc(e->arena, (stage->stores.count + 1) * sizeof *values);
     for (uint32_t i = 0; i < stage->stores.count; i++) {
         int value = stage->stores.at[i].value;
-        values[i] = runs_with_lanes(e, &stage->stores.at[i]) ? emit_vector(e, value)
-                                                             : emit_value(e, value);
+        values[i] =
+            runs_with_lanes(e, &stage->stores.at[i]) ? emit_vector(e, value) : emit_value(e, value);
     }
     for (uint32_t i = 0; i < stage->stores.count; i++) {
         const Store *store = &stage->stores.at[i];
@@ -356,7 +354,8 @@ static void add_attribute(Emitter *e, unsigned index, const char *name) {
     LLVMAddAttributeAtIndex(e->function, index, LLVMCreateEnumAttribute(e->context, kind, 0));
 }
 
-/* Two parts of the trial's block may be the same memory: all parameters as one vector, and one of them. */
+/* Two parts of the trial's block may be the same memory: all parameters as one vector, and one of
+ * them. */
 static bool may_overlap(const Kernel *kernel, const Buffer *buffer) {
     int64_t from = buffer->offset, to = from + buffer->count * elem_bytes(buffer->elem);
     if (buffer->space != SPACE_TRIAL) return false;
@@ -373,8 +372,7 @@ static void declare(Emitter *e, const char *symbol) {
     uint32_t count = e->kernel->buffers.count;
     LLVMTypeRef *types = arena_alloc(e->arena, (count + 1) * sizeof *types);
     for (uint32_t i = 0; i < count; i++) types[i] = LLVMPointerTypeInContext(e->context, 0);
-    LLVMTypeRef type =
-        LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, count, false);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, count, false);
     e->function = LLVMGetNamedFunction(e->module, symbol);
     if (!e->function) e->function = LLVMAddFunction(e->module, symbol, type);
     LLVMSetVisibility(e->function, LLVMHiddenVisibility);

@@ -1,20 +1,21 @@
-/* The emitter of one kernel: state shared by the walk over the scheduled nest (emit_nest.c), expressions
- * (emit_expr.c), contractions (emit_contract.c) and mathematics (emit_math.c).
+/* The emitter of one kernel: state shared by the walk over the scheduled nest (emit_nest.c),
+ * expressions (emit_expr.c), contractions (emit_contract.c) and mathematics (emit_math.c).
  *
- * Scopes are the levels at which code can be placed. A scope is entered with every loop, stage and epilogue; its
- * `block` is the one that branches into the scope inside, so code inserted before that branch is executed once per
- * iteration of the outer scope and dominates everything inside:
+ * Scopes are the levels at which code can be placed. A scope is entered with every loop, stage and
+ * epilogue; its `block` is the one that branches into the scope inside, so code inserted before
+ * that branch is executed once per iteration of the outer scope and dominates everything inside:
  *
  *     scope 0   entry:   b0, b1, … and all that depends on no axis
  *     scope 1   for i:   what depends on i only
  *     scope 2     stage: what also needs the results of earlier stages
  *     scope 3     for j: the rest ("here")
  *
- * An expression is evaluated in the outermost scope where its axes are known, once: values are remembered until their
- * scope is left. Axes of a register tile or of unrolled copies have a constant `shift` beside the loop's variable; values
- * are remembered per shift. Lanes of a vector are consecutive values of `vector_axis`; an expression
- * that does not depend on it is a scalar, splatted where a vector is needed. Only the first `valid` lanes count:
- * extents are static, so every mask of a tail is a constant. */
+ * An expression is evaluated in the outermost scope where its axes are known, once: values are
+ * remembered until their scope is left. Axes of a register tile or of unrolled copies have a
+ * constant `shift` beside the loop's variable; values are remembered per shift. Lanes of a vector
+ * are consecutive values of `vector_axis`; an expression that does not depend on it is a scalar,
+ * splatted where a vector is needed. Only the first `valid` lanes count: extents are static, so
+ * every mask of a tail is a constant. */
 #ifndef TUNE_COMPILER_EMIT_EMIT_NEST_H
 #define TUNE_COMPILER_EMIT_EMIT_NEST_H
 
@@ -50,11 +51,11 @@ typedef struct {
 
     const Kernel *kernel;
     LLVMValueRef function;
-    LLVMValueRef *bases;  /* of kernel->buffers, then of kernel->locals */
-    Expr *exprs;          /* the kernel's, then loads from packed operands */
+    LLVMValueRef *bases; /* of kernel->buffers, then of kernel->locals */
+    Expr *exprs;         /* the kernel's, then loads from packed operands */
     uint32_t expr_count;
-    uint32_t *axes_of;    /* axes that an expression depends on, transitively */
-    bool *late;           /* needs an earlier stage of the same outer iteration */
+    uint32_t *axes_of; /* axes that an expression depends on, transitively */
+    bool *late;        /* needs an earlier stage of the same outer iteration */
     uint32_t *uses;
     Memory *values, *pointers;
     LLVMValueRef **results; /* [stage][reduction], or of a contraction's tile [0] */
@@ -71,22 +72,26 @@ typedef struct {
     int shifted[MAX_SHIFTED]; /* axes that may have shifts now, or -1 */
     int vector_axis;
     uint32_t lanes, valid;
-    int panel; /* expression that reads the packed panel of b, or -1: its axis `panel_axis` counts from the panel's
-                  first column */
+    int panel; /* expression that reads the packed panel of b, or -1: its axis `panel_axis` counts
+                  from the panel's first column */
     uint32_t panel_axis;
 } Emitter;
 
 /* ---- emit_nest.c ---- */
 
-/* Adds the function `symbol` for the kernel to e->module. context, module, builder, target and arena are set. */
+/* Adds the function `symbol` for the kernel to e->module. context, module, builder, target and
+ * arena are set. */
 void emit_kernel(Emitter *e, const Kernel *kernel, const char *symbol);
 
 void scope_enter(Emitter *e);
 void scope_leave(Emitter *e);
 void place_at(Emitter *e, uint32_t scope); /* the builder goes there */
-static inline void place_here(Emitter *e) { place_at(e, e->top); }
+static inline void place_here(Emitter *e) {
+    place_at(e, e->top);
+}
 
-/* A loop over `axis` in `from`, from + step, … below `to` (at least once). The body is emitted between begin and end. */
+/* A loop over `axis` in `from`, from + step, … below `to` (at least once). The body is emitted
+ * between begin and end. */
 typedef struct {
     LLVMBasicBlockRef before, header;
     LLVMValueRef variable;
@@ -96,12 +101,13 @@ typedef struct {
 Loop loop_begin(Emitter *e, uint32_t axis, int64_t from, int64_t to, int64_t step);
 void loop_end(Emitter *e, Loop *loop);
 
-/* Calls `point` for every vector of `axis`, with shift and valid set: `copies` per iteration of a loop, the rest and
- * the masked tail after it. */
+/* Calls `point` for every vector of `axis`, with shift and valid set: `copies` per iteration of a
+ * loop, the rest and the masked tail after it. */
 typedef void (*PointFunction)(Emitter *e, void *context, uint32_t copy);
 void for_vectors(Emitter *e, uint32_t axis, uint32_t copies, PointFunction point, void *context);
 
-/* Accumulators of a stage's reductions: stack slots that LLVM promotes, set to the identities here. */
+/* Accumulators of a stage's reductions: stack slots that LLVM promotes, set to the identities here.
+ */
 typedef struct {
     const Stage *stage;
     uint32_t copies;
@@ -111,24 +117,29 @@ Sums sums_open(Emitter *e, const Stage *stage, uint32_t copies);
 /* Folds the copies in pairs, then halves of lanes if `fold`: the results of stage number `at`. */
 void sums_close(Emitter *e, uint32_t at, const Sums *sums, bool fold);
 
-/* What a stage does at one point (or vector of points): accumulates into its copy of `sums`, stores. */
+/* What a stage does at one point (or vector of points): accumulates into its copy of `sums`,
+ * stores. */
 void emit_point(Emitter *e, const Stage *stage, const Sums *sums, uint32_t copy);
 
 /* ---- emit_expr.c ---- */
 
-LLVMTypeRef elem_type(const Emitter *e, Elem elem);        /* in registers: bool is i1 */
-LLVMTypeRef memory_type(const Emitter *e, Elem elem);      /* in memory: bool is i8 */
-LLVMTypeRef vector_of(const Emitter *e, LLVMTypeRef scalar); /* of e->lanes; the scalar itself for one lane */
+LLVMTypeRef elem_type(const Emitter *e, Elem elem);   /* in registers: bool is i1 */
+LLVMTypeRef memory_type(const Emitter *e, Elem elem); /* in memory: bool is i8 */
+LLVMTypeRef vector_of(const Emitter *e,
+                      LLVMTypeRef scalar); /* of e->lanes; the scalar itself for one lane */
 bool is_vector(const Emitter *e, int expr);
 uint32_t scope_of(const Emitter *e, int expr);
-/* Value of an expression at the current shifts: scalar, or vector if it depends on the vector axis. */
+/* Value of an expression at the current shifts: scalar, or vector if it depends on the vector axis.
+ */
 LLVMValueRef emit_value(Emitter *e, int expr);
 /* The same as a vector in any case. */
 LLVMValueRef emit_vector(Emitter *e, int expr);
 /* buffer[at] = value here, for the valid lanes. */
-void emit_store(Emitter *e, const Buffer *buffer, const Affine *at, LLVMValueRef value, bool vector);
+void emit_store(Emitter *e, const Buffer *buffer, const Affine *at, LLVMValueRef value,
+                bool vector);
 LLVMValueRef base_of(const Emitter *e, const Buffer *buffer);
-LLVMValueRef emit_pointer(Emitter *e, const Buffer *buffer, const Affine *at); /* to buffer[at], here */
+LLVMValueRef emit_pointer(Emitter *e, const Buffer *buffer,
+                          const Affine *at); /* to buffer[at], here */
 /* acc + value of expr (fused when it is a product used once) or the larger of both. */
 LLVMValueRef emit_accumulate(Emitter *e, Op op, int expr, LLVMValueRef acc, bool vector);
 LLVMValueRef emit_combine(Emitter *e, Op op, Elem elem, LLVMValueRef a, LLVMValueRef b);
@@ -137,12 +148,14 @@ LLVMValueRef lane_mask(Emitter *e, uint32_t valid); /* <lanes x i1>, constant */
 
 /* ---- emit_contract.c ---- */
 
-/* The contraction of stage `at` with the epilogue stages behind it; the number of the last of them. */
+/* The contraction of stage `at` with the epilogue stages behind it; the number of the last of them.
+ */
 uint32_t emit_contraction(Emitter *e, uint32_t at);
 
 /* ---- emit_math.c ---- */
 
-/* Elementwise on scalars and vectors alike: the same operations in the same order, hence the same bits. */
+/* Elementwise on scalars and vectors alike: the same operations in the same order, hence the same
+ * bits. */
 LLVMValueRef math_exp(Emitter *e, LLVMValueRef x);
 LLVMValueRef math_log(Emitter *e, LLVMValueRef x);
 LLVMValueRef math_sin(Emitter *e, LLVMValueRef x);

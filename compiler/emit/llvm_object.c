@@ -1,5 +1,6 @@
-/* Passes and code generation. The IR comes vectorised, hoisted and unrolled, so a few local passes are all it needs: slots
- * to registers, duplicates, dead code, empty blocks. Compile time is part of the product. */
+/* Passes and code generation. The IR comes vectorised, hoisted and unrolled, so a few local passes
+ * are all it needs: slots to registers, duplicates, dead code, empty blocks. Compile time is part
+ * of the product. */
 #include "compiler/emit/llvm_object.h"
 
 #include <llvm-c/Analysis.h>

@@ -1,4 +1,5 @@
-/* What the machine is: CPU, features, vector width, caches. The only place that looks at the host. */
+/* What the machine is: CPU, features, vector width, caches. The only place that looks at the host.
+ */
 #include "compiler/emit/emit_llvm.h"
 
 #include <llvm-c/Core.h>

@@ -1,10 +1,11 @@
-/* GFLOP/s of emitted contractions on one core, for the shapes of a training step. Tiles and packing are the
- * schedule's, as in a compiled program; every result is compared with a plain loop first.
+/* GFLOP/s of emitted contractions on one core, for the shapes of a training step. Tiles and packing
+ * are the schedule's, as in a compiled program; every result is compared with a plain loop first.
  *
  *     bench_gemm [CPU]            table of all shapes
  *     bench_gemm CPU M N K OP     one shape; OP: NN, NT (b transposed), TN (a transposed)
  *
- * Time is that of the thread, the least of many repetitions; the cost of emission is printed beside it. */
+ * Time is that of the thread, the least of many repetitions; the cost of emission is printed beside
+ * it. */
 #include <time.h>
 
 #include "tests/unit/emit_support.h"
@@ -15,13 +16,13 @@ typedef struct {
 } Shape;
 
 static const Shape shapes[] = {
-    {32, 32, 32, "NN"},     {64, 64, 64, "NN"},    {128, 128, 128, "NN"}, {256, 256, 256, "NN"},
-    {512, 512, 512, "NN"},  {64, 128, 784, "NN"},  {784, 128, 64, "TN"},  {64, 128, 128, "NN"},
-    {128, 128, 64, "TN"},   {64, 128, 128, "NT"},  {64, 10, 128, "NN"},   {128, 10, 64, "TN"},
-    {64, 128, 10, "NT"},    {64, 512, 784, "NN"},  {784, 512, 64, "TN"},  {64, 512, 512, "NN"},
-    {512, 512, 64, "TN"},   {64, 512, 512, "NT"},  {256, 128, 784, "NN"}, {784, 128, 256, "TN"},
-    {256, 128, 128, "NN"},  {128, 128, 256, "TN"}, {256, 128, 128, "NT"}, {256, 10, 128, "NN"},
-    {128, 10, 256, "TN"},   {256, 128, 10, "NT"},
+    {32, 32, 32, "NN"},    {64, 64, 64, "NN"},    {128, 128, 128, "NN"}, {256, 256, 256, "NN"},
+    {512, 512, 512, "NN"}, {64, 128, 784, "NN"},  {784, 128, 64, "TN"},  {64, 128, 128, "NN"},
+    {128, 128, 64, "TN"},  {64, 128, 128, "NT"},  {64, 10, 128, "NN"},   {128, 10, 64, "TN"},
+    {64, 128, 10, "NT"},   {64, 512, 784, "NN"},  {784, 512, 64, "TN"},  {64, 512, 512, "NN"},
+    {512, 512, 64, "TN"},  {64, 512, 512, "NT"},  {256, 128, 784, "NN"}, {784, 128, 256, "TN"},
+    {256, 128, 128, "NN"}, {128, 128, 256, "TN"}, {256, 128, 128, "NT"}, {256, 10, 128, "NN"},
+    {128, 10, 256, "TN"},  {256, 128, 10, "NT"},
 };
 
 typedef void (*Run)(const float *a, const float *b, float *c, float *pack0, float *pack1);
@@ -40,10 +41,12 @@ static Bench product(const Shape *shape, const char *cpu) {
     Buffer *a = add_buffer(&bench, "a", E_F32, shape->m * shape->k);
     Buffer *b = add_buffer(&bench, "b", E_F32, shape->k * shape->n);
     Buffer *c = add_buffer(&bench, "c", E_F32, shape->m * shape->n);
-    int left = load(&bench, a, shape->op[0] == 'N' ? affine(0, m, (int)shape->k, k, 1, -1)
-                                                   : affine(0, m, 1, k, (int)shape->m, -1));
-    int right = load(&bench, b, shape->op[1] == 'N' ? affine(0, n, 1, k, (int)shape->n, -1)
-                                                    : affine(0, n, (int)shape->k, k, 1, -1));
+    int left = load(&bench, a,
+                    shape->op[0] == 'N' ? affine(0, m, (int)shape->k, k, 1, -1)
+                                        : affine(0, m, 1, k, (int)shape->m, -1));
+    int right = load(&bench, b,
+                     shape->op[1] == 'N' ? affine(0, n, 1, k, (int)shape->n, -1)
+                                         : affine(0, n, (int)shape->k, k, 1, -1));
     Contraction *contraction = arena_alloc(bench.arena, sizeof *contraction);
     *contraction = (Contraction){.m = m, .n = n, .k = k, .a = left, .b = right};
     int sum = result(&bench, E_F32, 0, 0);
@@ -102,10 +105,11 @@ static void measure(const Shape *s, const char *cpu) {
         for (long i = 0; i < calls; i++) run(a, b, out, pack[0], pack[1]);
         best = fmin(best, (seconds() - start) / (double)calls);
     }
-    printf("%4ld x %4ld x %4ld %s  tile %2u x %u%s%s  %6.1f GFLOP/s  %8.2f us  emitted in %.1f ms\n",
-           (long)s->m, (long)s->n, (long)s->k, s->op, c->tile_m, c->tile_n_vectors,
-           c->pack_a ? " pack a" : "", c->pack_b ? " pack b" : "", flops / best * 1e-9, best * 1e6,
-           emitted * 1e3);
+    printf(
+        "%4ld x %4ld x %4ld %s  tile %2u x %u%s%s  %6.1f GFLOP/s  %8.2f us  emitted in %.1f ms\n",
+        (long)s->m, (long)s->n, (long)s->k, s->op, c->tile_m, c->tile_n_vectors,
+        c->pack_a ? " pack a" : "", c->pack_b ? " pack b" : "", flops / best * 1e-9, best * 1e6,
+        emitted * 1e3);
     free(a), free(b), free(out), free(pack[0]), free(pack[1]);
     arena_free(bench.arena);
 }

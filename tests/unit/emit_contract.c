@@ -1,4 +1,5 @@
-/* Contractions over many sizes, layouts, tiles and packings against a fused multiply-add loop, bit for bit. */
+/* Contractions over many sizes, layouts, tiles and packings against a fused multiply-add loop, bit
+ * for bit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,8 @@ typedef struct {
 typedef void (*Run)(const void *a, const void *b, const void *bias, void *c, uint8_t *mask,
                     void *sum, void *pack_a, void *pack_b);
 
-/* c = max(a b + bias, 0), mask = c > 0, sum = sum of c: an epilogue with two stores and a reduction. */
+/* c = max(a b + bias, 0), mask = c > 0, sum = sum of c: an epilogue with two stores and a
+ * reduction. */
 static Run compile_product(const Product *p) {
     Bench bench = bench_new("product", p->lanes);
     Elem elem = p->elem;
@@ -32,13 +34,21 @@ static Run compile_product(const Product *p) {
     Buffer *sum = add_buffer(&bench, "sum", elem, 1);
     Buffer *pack_a = add_buffer(&bench, "pack_a", elem, p->m * p->k);
     Buffer *pack_b = add_buffer(&bench, "pack_b", elem, p->k * p->tile_n * p->lanes);
-    int left = load(&bench, a, p->a_transposed ? affine(0, m, 1, k, (int)p->m, -1)
-                                               : affine(0, m, (int)p->k, k, 1, -1));
-    int right = load(&bench, b, p->b_transposed ? affine(0, n, (int)p->k, k, 1, -1)
-                                                : affine(0, n, 1, k, (int)p->n, -1));
+    int left = load(&bench, a,
+                    p->a_transposed ? affine(0, m, 1, k, (int)p->m, -1)
+                                    : affine(0, m, (int)p->k, k, 1, -1));
+    int right = load(&bench, b,
+                     p->b_transposed ? affine(0, n, (int)p->k, k, 1, -1)
+                                     : affine(0, n, 1, k, (int)p->n, -1));
     Contraction *shape = arena_alloc(bench.arena, sizeof *shape);
-    *shape = (Contraction){.m = m, .n = n, .k = k, .a = left, .b = right, .tile_m = p->tile_m,
-                           .tile_n_vectors = p->tile_n, .pack_a = p->pack_a ? pack_a : NULL,
+    *shape = (Contraction){.m = m,
+                           .n = n,
+                           .k = k,
+                           .a = left,
+                           .b = right,
+                           .tile_m = p->tile_m,
+                           .tile_n_vectors = p->tile_n,
+                           .pack_a = p->pack_a ? pack_a : NULL,
                            .pack_b = p->pack_b ? pack_b : NULL};
     int axis = p->lanes > 1 ? (int)n : -1;
     add_stage(&bench, 1u << m | 1u << n | 1u << k, axis, 1)->contraction = shape;
@@ -123,13 +133,19 @@ static void check_product(const Product *p) {
 
 static void sizes_and_layouts(void **unused) {
     (void)unused;
-    const int64_t sizes[][3] = {{1, 1, 1},   {3, 10, 7},   {14, 32, 16}, {15, 33, 17},
+    const int64_t sizes[][3] = {{1, 1, 1},   {3, 10, 7},    {14, 32, 16}, {15, 33, 17},
                                 {31, 64, 5}, {29, 100, 37}, {2, 16, 130}, {64, 10, 32}};
     for (int i = 0; i < 8; i++)
         for (int layout = 0; layout < 4; layout++) {
-            Product p = {.m = sizes[i][0], .n = sizes[i][1], .k = sizes[i][2],
-                         .a_transposed = layout & 1, .b_transposed = layout & 2, .tile_m = 14,
-                         .tile_n = 2, .lanes = 16, .elem = E_F32};
+            Product p = {.m = sizes[i][0],
+                         .n = sizes[i][1],
+                         .k = sizes[i][2],
+                         .a_transposed = layout & 1,
+                         .b_transposed = layout & 2,
+                         .tile_m = 14,
+                         .tile_n = 2,
+                         .lanes = 16,
+                         .elem = E_F32};
             p.pack_b = p.b_transposed || i % 2;
             p.pack_a = (i + layout) % 3 == 0;
             check_product(&p);
@@ -141,15 +157,29 @@ static void tiles_do_not_matter(void **unused) {
     (void)unused;
     for (uint32_t tile_m = 1; tile_m <= 9; tile_m += 4)
         for (uint32_t tile_n = 1; tile_n <= 4; tile_n++)
-            check_product(&(Product){.m = 23, .n = 90, .k = 19, .tile_m = tile_m, .tile_n = tile_n,
-                                     .lanes = 16, .elem = E_F32, .pack_b = tile_n % 2});
+            check_product(&(Product){.m = 23,
+                                     .n = 90,
+                                     .k = 19,
+                                     .tile_m = tile_m,
+                                     .tile_n = tile_n,
+                                     .lanes = 16,
+                                     .elem = E_F32,
+                                     .pack_b = tile_n % 2});
 }
 
 static void doubles_and_scalars(void **unused) {
     (void)unused;
     for (int transposed = 0; transposed < 2; transposed++) {
-        Product p = {.m = 13, .n = 21, .k = 11, .b_transposed = transposed, .pack_b = transposed,
-                     .pack_a = transposed, .tile_m = 6, .tile_n = 2, .lanes = 8, .elem = E_F64};
+        Product p = {.m = 13,
+                     .n = 21,
+                     .k = 11,
+                     .b_transposed = transposed,
+                     .pack_b = transposed,
+                     .pack_a = transposed,
+                     .tile_m = 6,
+                     .tile_n = 2,
+                     .lanes = 8,
+                     .elem = E_F64};
         check_product(&p);
         p.lanes = 1;
         check_product(&p);
@@ -165,11 +195,25 @@ static void other_targets(void **unused) {
     const char *cpus[] = {"x86-64", "x86-64-v3"};
     for (int i = 0; i < 2; i++) {
         if (!cpu_runs(cpus[i], arena)) continue;
-        check_product(&(Product){.m = 13, .n = 21, .k = 11, .tile_m = 6, .tile_n = 2,
-                                 .lanes = i ? 8 : 4, .elem = E_F32, .cpu = cpus[i]});
-        check_product(&(Product){.m = 9, .n = 19, .k = 10, .tile_m = 4, .tile_n = 2, .pack_b = true,
-                                 .b_transposed = true, .pack_a = true, .lanes = i ? 4 : 2,
-                                 .elem = E_F64, .cpu = cpus[i]});
+        check_product(&(Product){.m = 13,
+                                 .n = 21,
+                                 .k = 11,
+                                 .tile_m = 6,
+                                 .tile_n = 2,
+                                 .lanes = i ? 8 : 4,
+                                 .elem = E_F32,
+                                 .cpu = cpus[i]});
+        check_product(&(Product){.m = 9,
+                                 .n = 19,
+                                 .k = 10,
+                                 .tile_m = 4,
+                                 .tile_n = 2,
+                                 .pack_b = true,
+                                 .b_transposed = true,
+                                 .pack_a = true,
+                                 .lanes = i ? 4 : 2,
+                                 .elem = E_F64,
+                                 .cpu = cpus[i]});
     }
     arena_free(arena);
 }

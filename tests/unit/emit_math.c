@@ -1,5 +1,5 @@
-/* Accuracy of the vectorised functions against libm in double, their limits, and Philox against the published
- * vectors. Vectors and scalars must give the same bits. */
+/* Accuracy of the vectorised functions against libm in double, their limits, and Philox against the
+ * published vectors. Vectors and scalars must give the same bits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,12 +32,12 @@ typedef struct {
 } Case;
 
 static const Case cases[] = {
-    {"exp", OP_EXP, exp, -104, 89, 2},      {"exp near 0", OP_EXP, exp, -1, 1, 2},
-    {"log", OP_LOG, log, 1e-45, 1e4, 2},    {"log near 1", OP_LOG, log, 0.5, 2, 2},
-    {"sin", OP_SIN, sin, -100, 100, 2},     {"sin far", OP_SIN, sin, -1e15, 1e15, 5},
-    {"cos", OP_COS, cos, -100, 100, 2},     {"cos far", OP_COS, cos, -1e6, 1e6, 2},
-    {"tanh", OP_TANH, tanh, -10, 10, 3},    {"tanh near 0", OP_TANH, tanh, -0.7, 0.7, 3},
-    {"erf", OP_ERF, erf, -5, 5, 3},         {"erf near 0", OP_ERF, erf, -1, 1, 3},
+    {"exp", OP_EXP, exp, -104, 89, 2},   {"exp near 0", OP_EXP, exp, -1, 1, 2},
+    {"log", OP_LOG, log, 1e-45, 1e4, 2}, {"log near 1", OP_LOG, log, 0.5, 2, 2},
+    {"sin", OP_SIN, sin, -100, 100, 2},  {"sin far", OP_SIN, sin, -1e15, 1e15, 5},
+    {"cos", OP_COS, cos, -100, 100, 2},  {"cos far", OP_COS, cos, -1e6, 1e6, 2},
+    {"tanh", OP_TANH, tanh, -10, 10, 3}, {"tanh near 0", OP_TANH, tanh, -0.7, 0.7, 3},
+    {"erf", OP_ERF, erf, -5, 5, 3},      {"erf near 0", OP_ERF, erf, -1, 1, 3},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -99,8 +99,9 @@ static void limits_are_kept(void **unused) {
         unary(limits[i].op, 16, "native")(x, y);
         for (int at = 0; at < ARGUMENTS; at++) {
             float want = limits[i].want[at], got = y[at];
-            bool same = isnan(want) ? isnan(got)
-                                    : got == want || fabsf(got - want) <= 3e-7f * fabsf(want) + 1e-44f;
+            bool same = isnan(want)
+                            ? isnan(got)
+                            : got == want || fabsf(got - want) <= 3e-7f * fabsf(want) + 1e-44f;
             if (!same) print_error("op %d of %g is %g\n", i, (double)x[at], (double)got);
             assert_true(same);
         }
@@ -139,10 +140,15 @@ static void random_bits(uint32_t lanes, const uint32_t key[2], uint64_t step, ui
     Buffer *y = add_buffer(&bench, "y", E_U32, 4 * count);
     Stage *stage = add_stage(&bench, 1u << i, lanes > 1 ? (int)i : -1, 1);
     for (int word = 0; word < 4; word++) {
-        int bits = add_expr(&bench, (Expr){.kind = X_RANDOM, .elem = E_U32, .site = site,
-                                           .word = (uint32_t)word, .row = row,
-                                           .at = affine(first, i, 1, -1), .in = {-1, -1, -1},
-                                           .gather = -1, .guard = -1});
+        int bits = add_expr(&bench, (Expr){.kind = X_RANDOM,
+                                           .elem = E_U32,
+                                           .site = site,
+                                           .word = (uint32_t)word,
+                                           .row = row,
+                                           .at = affine(first, i, 1, -1),
+                                           .in = {-1, -1, -1},
+                                           .gather = -1,
+                                           .guard = -1});
         stage = &bench.kernel->stages.at[0];
         add_store(&bench, stage, y, affine(word, i, 4, -1), bits);
     }
@@ -181,9 +187,11 @@ static void generated_rows_do_not_depend_on_the_call(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(functions_are_accurate), cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(functions_are_accurate),
+        cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(functions_are_accurate_without_fma),
-        cmocka_unit_test(doubles_are_libm),       cmocka_unit_test(philox_is_philox),
+        cmocka_unit_test(doubles_are_libm),
+        cmocka_unit_test(philox_is_philox),
         cmocka_unit_test(generated_rows_do_not_depend_on_the_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@
 static const int64_t extents[] = {1, 2, 7, 15, 16, 17, 31, 33, 64, 100, 133};
 enum { EXTENTS = sizeof extents / sizeof *extents };
 
-/* y[i] = max(a[i] * x[i] + 3, 0) with x strided: every tail, vectors and scalars give the same bits. */
+/* y[i] = max(a[i] * x[i] + 3, 0) with x strided: every tail, vectors and scalars give the same
+ * bits. */
 static void map_one(int64_t extent, uint32_t lanes, uint32_t unroll, int stride, float *out) {
     Bench bench = bench_new("map", lanes);
     uint32_t i = add_axis(&bench, "i", extent);
@@ -144,8 +145,12 @@ static void gather_rows(int64_t rows, int64_t columns, uint32_t lanes, bool acro
     Buffer *y = add_buffer(&bench, "y", E_F32, rows * columns);
     Buffer *flag = add_buffer(&bench, "flag", E_BOOL, rows * columns);
     bench.kernel->index = index;
-    int place = add_expr(&bench, (Expr){.kind = X_AXIS, .elem = E_I32, .at = affine(0, j, 1, -1),
-                                        .in = {-1, -1, -1}, .gather = -1, .guard = -1});
+    int place = add_expr(&bench, (Expr){.kind = X_AXIS,
+                                        .elem = E_I32,
+                                        .at = affine(0, j, 1, -1),
+                                        .in = {-1, -1, -1},
+                                        .gather = -1,
+                                        .guard = -1});
     int inside = op(&bench, OP_LE, E_BOOL, constant(&bench, E_I32, 2), place, -1);
     int byte = load(&bench, x, affine(0, b, (int)columns, j, 1, -1));
     bench.kernel->exprs.at[byte].gather = (int)b;
@@ -154,7 +159,10 @@ static void gather_rows(int64_t rows, int64_t columns, uint32_t lanes, bool acro
     int value = op(&bench, OP_DIV, E_F32, real, constant(&bench, E_F32, 255), -1);
     int above = op(&bench, OP_LT, E_BOOL, constant(&bench, E_F32, 0.5), value, -1);
     Stage *stage = add_stage(&bench, across ? 1u << j : 1u << b | 1u << j,
-                             lanes == 1 ? -1 : across ? (int)b : (int)j, 2);
+                             lanes == 1 ? -1
+                             : across   ? (int)b
+                                        : (int)j,
+                             2);
     Affine at = affine(0, b, (int)columns, j, 1, -1);
     add_store(&bench, stage, y, at, value);
     add_store(&bench, stage, flag, at, above);
@@ -260,8 +268,9 @@ static void runs_a_step_program(void **unused) {
     total->slot = 1;
     metric->slot = 2;
     bench.kernel->header = header;
-    int step = add_expr(&bench, (Expr){.kind = X_STEP, .elem = E_F64, .in = {-1, -1, -1},
-                                       .gather = -1, .guard = -1});
+    int step = add_expr(
+        &bench,
+        (Expr){.kind = X_STEP, .elem = E_F64, .in = {-1, -1, -1}, .gather = -1, .guard = -1});
     int value = op(&bench, OP_ADD, E_F64, step, load(&bench, total, affine(0, -1)), -1);
     add_store(&bench, add_stage(&bench, 0, -1, 1), metric, affine(0, -1), value);
     StepProgram program = {.name = "train", .advance = true};

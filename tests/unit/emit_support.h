@@ -34,8 +34,8 @@ static inline uint32_t add_axis(Bench *bench, const char *name, int64_t extent) 
 
 static inline Buffer *add_buffer(Bench *bench, const char *name, Elem elem, int64_t count) {
     Buffer *buffer = arena_alloc(bench->arena, sizeof *buffer);
-    *buffer = (Buffer){.id = bench->next_id++, .name = name, .elem = elem, .count = count,
-                       .space = SPACE_SCRATCH};
+    *buffer = (Buffer){
+        .id = bench->next_id++, .name = name, .elem = elem, .count = count, .space = SPACE_SCRATCH};
     vec_push(bench->arena, &bench->kernel->buffers, buffer);
     return buffer;
 }
@@ -57,23 +57,38 @@ static inline int add_expr(Bench *bench, Expr expr) {
 }
 
 static inline int load(Bench *bench, Buffer *buffer, Affine at) {
-    return add_expr(bench, (Expr){.kind = X_LOAD, .elem = buffer->elem, .buffer = buffer, .at = at,
-                                  .gather = -1, .guard = -1, .in = {-1, -1, -1}});
+    return add_expr(bench, (Expr){.kind = X_LOAD,
+                                  .elem = buffer->elem,
+                                  .buffer = buffer,
+                                  .at = at,
+                                  .gather = -1,
+                                  .guard = -1,
+                                  .in = {-1, -1, -1}});
 }
 
 static inline int constant(Bench *bench, Elem elem, double number) {
-    return add_expr(bench, (Expr){.kind = X_CONST, .elem = elem, .number = number, .gather = -1,
-                                  .guard = -1, .in = {-1, -1, -1}});
+    return add_expr(bench, (Expr){.kind = X_CONST,
+                                  .elem = elem,
+                                  .number = number,
+                                  .gather = -1,
+                                  .guard = -1,
+                                  .in = {-1, -1, -1}});
 }
 
 static inline int op(Bench *bench, Op kind, Elem elem, int a, int b, int c) {
-    return add_expr(bench, (Expr){.kind = X_OP, .op = kind, .elem = elem, .in = {a, b, c},
-                                  .gather = -1, .guard = -1});
+    return add_expr(
+        bench,
+        (Expr){.kind = X_OP, .op = kind, .elem = elem, .in = {a, b, c}, .gather = -1, .guard = -1});
 }
 
 static inline int result(Bench *bench, Elem elem, uint32_t stage, uint32_t word) {
-    return add_expr(bench, (Expr){.kind = X_RESULT, .elem = elem, .index = stage, .word = word,
-                                  .in = {-1, -1, -1}, .gather = -1, .guard = -1});
+    return add_expr(bench, (Expr){.kind = X_RESULT,
+                                  .elem = elem,
+                                  .index = stage,
+                                  .word = word,
+                                  .in = {-1, -1, -1},
+                                  .gather = -1,
+                                  .guard = -1});
 }
 
 static inline Stage *add_stage(Bench *bench, uint32_t inner, int vector_axis, uint32_t unroll) {
@@ -103,7 +118,8 @@ static inline LlvmTarget make_target(const char *cpu, Arena *arena) {
 /* May code for this CPU run here? */
 static inline bool cpu_runs(const char *cpu, Arena *arena) {
     LlvmTarget here = make_target("native", arena), wanted = make_target(cpu, arena);
-    return wanted.shape.vector_bytes <= here.shape.vector_bytes && wanted.shape.fma <= here.shape.fma;
+    return wanted.shape.vector_bytes <= here.shape.vector_bytes &&
+           wanted.shape.fma <= here.shape.fma;
 }
 
 /* Links an object as a shared library; the symbol in it. The file is gone afterwards. */
