@@ -73,7 +73,7 @@ static bool to_dims(const Group *group, const Index *at, const Type *type, Index
 }
 
 bool operand_index_of(const Group *group, const GNode *view, const Index *at, Index *operand) {
-    if (view->op == OP_RESHAPE || op_info[view->op].class == CLASS_REDUCE) {
+    if (view->op == OP_RESHAPE || op_info[view->op].class != CLASS_VIEW) {
         *operand = *at;
         return true;
     }
@@ -262,7 +262,8 @@ static int build_leaf(Builder *builder, const GNode *node, const Index *at, int 
 int build_operation(Builder *builder, const GNode *node, const Index *at, int guard) {
     OpClass class = op_info[node->op].class;
     if (class == CLASS_LEAF) return build_leaf(builder, node, at, guard);
-    if (class == CLASS_VIEW || class == CLASS_REDUCE) return build_view(builder, node, at, guard);
+    if (class == CLASS_VIEW || class == CLASS_REDUCE || node->op == OP_STOP)
+        return build_view(builder, node, at, guard);
     int in[3] = {NONE, NONE, NONE};
     for (uint32_t i = 0; i < node->in_count; i++) {
         in[i] = build_value(builder, node->in[i], at, guard);

@@ -14,7 +14,8 @@ static bool reduces_nothing(const GNode *node) {
 bool node_is_view(const Fuser *fuser, const GNode *node) {
     if (fuser->forced[node->id]) return false;
     OpClass class = op_info[node->op].class;
-    return class == CLASS_VIEW || (class == CLASS_REDUCE && reduces_nothing(node));
+    return class == CLASS_VIEW || node->op == OP_STOP ||
+           (class == CLASS_REDUCE && reduces_nothing(node));
 }
 
 bool node_is_reduction(const Fuser *fuser, const GNode *node) {
@@ -83,7 +84,7 @@ static GNode *add_copy(Fuser *fuser, GNode *value) {
 static GNode *storable(Fuser *fuser, GNode *value) {
     GNode *node = value;
     while (node_is_view(fuser, node) &&
-           (node->op == OP_RESHAPE || op_info[node->op].class == CLASS_REDUCE))
+           (node->op == OP_RESHAPE || op_info[node->op].class != CLASS_VIEW))
         node = node->in[0];
     return node_is_compute(fuser, node) ? node : NULL;
 }
