@@ -146,7 +146,7 @@ static void draw_line(const Location *place, Span span, Text *out) {
     if (from > place->line_bytes) from = place->line_bytes;
     if (to > place->line_bytes || span.end < span.start) to = place->line_bytes;
     uint32_t column = 0, first = 0, last = 0;
-    text_printf(out, "%5u | ", place->line);
+    text_printf(out, "%5u |%s", place->line, place->line_bytes ? " " : "");
     add_expanded(place->line_text, place->line_bytes, out, &column);
     add_expanded(place->line_text, from, NULL, &first);
     last = first;

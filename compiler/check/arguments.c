@@ -30,9 +30,9 @@ static void report_unknown_argument(Binding *b, const Node *argument) {
 
 static void report_superfluous(Binding *b, const Node *argument) {
     uint32_t most = b->params->kids.count;
-    Diag *diag = diag_error(b->checker->diags, argument->span,
-                            "too many arguments: '%s' has %u parameter%s", b->callee->name, most,
-                            most == 1 ? "" : "s");
+    Diag *diag =
+        diag_error(b->checker->diags, argument->span, "too many arguments: '%s' has %u parameter%s",
+                   b->callee->name, most, most == 1 ? "" : "s");
     diag_note(diag, b->callee->node->name_span, "'%s' is declared here", b->callee->name);
 }
 
@@ -45,9 +45,9 @@ static void report_doubled(Binding *b, const Node *argument, int parameter) {
 /* A bare name that is the name of another parameter is nearly always meant for that one. */
 static void report_misplaced(Binding *b, const Node *argument, int parameter, int meant) {
     const char *name = b->params->kids.at[meant]->name;
-    Diag *diag = diag_error(b->checker->diags, argument->span,
-                            "'%s' stands where '%s' expects '%s'", name, b->callee->name,
-                            b->params->kids.at[parameter]->name);
+    Diag *diag =
+        diag_error(b->checker->diags, argument->span, "'%s' stands where '%s' expects '%s'", name,
+                   b->callee->name, b->params->kids.at[parameter]->name);
     diag_help(diag, "write '%s: %s'", name, name);
 }
 
@@ -68,7 +68,9 @@ static int bind_one(Binding *b, uint32_t index) {
         return -1;
     }
     bool is_choice = b->callee->kind == N_MODEL || b->callee->kind == N_OPTIMIZER;
-    int meant = is_choice && !named && argument->kind == N_NAME ? find_parameter(b->params, argument->name) : -1;
+    int meant = is_choice && !named && argument->kind == N_NAME
+                    ? find_parameter(b->params, argument->name)
+                    : -1;
     if (meant >= 0 && meant != parameter) {
         report_misplaced(b, argument, parameter, meant);
         b->given[parameter] = argument;
@@ -91,10 +93,8 @@ static void report_missing(Binding *b, bool mistaken) {
 }
 
 int *bind_arguments(Checker *checker, const Decl *callee, const Node *call) {
-    Binding b = {.checker = checker,
-                 .callee = callee,
-                 .params = callee->node->kids.at[0],
-                 .call = call};
+    Binding b = {
+        .checker = checker, .callee = callee, .params = callee->node->kids.at[0], .call = call};
     uint32_t count = argument_count(call);
     int *binding = arena_alloc(checker->arena, (count + 1) * sizeof *binding);
     b.given = arena_alloc(checker->arena, (b.params->kids.count + 1) * sizeof *b.given);
@@ -151,10 +151,11 @@ void check_builtin_call(Checker *checker, Builtin builtin, const Node *call, boo
         Diag *diag = diag_error(checker->diags, call->span, "'%s' takes %s, not %d", info->text,
                                 expected_count(checker->arena, info), positional);
         if (positional > info->most && *info->named)
-            diag_help(diag, "write the others by name: %s", quoted_list(checker->arena, info->named));
+            diag_help(diag, "write the others by name: %s",
+                      quoted_list(checker->arena, info->named));
     } else if (needs_like && !has_like) {
-        Diag *diag = diag_error(checker->diags, call->span,
-                                "the shape of '%s' is not known here", info->text);
+        Diag *diag = diag_error(checker->diags, call->span, "the shape of '%s' is not known here",
+                                info->text);
         diag_help(diag, "say which value it is shaped like, as in '%s(…, like: x)'", info->text);
     }
 }

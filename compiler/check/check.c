@@ -1,6 +1,6 @@
-/* The passes of check in order. A later one may rely on what an earlier one found, so the first that
- * leaves errors ends the check, except that names, data sets and studies are independent enough to be
- * reported in one run. */
+/* The passes of check in order. A later one may rely on what an earlier one found, so the first
+ * that leaves errors ends the check, except that names, data sets and studies are independent
+ * enough to be reported in one run. */
 #include "compiler/check/checker.h"
 
 const char *const split_names[SPLIT_COUNT] = {"train", "valid", "test"};

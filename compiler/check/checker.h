@@ -81,6 +81,8 @@ Data *find_data(const Checked *checked, const Decl *decl);
 /* ---- study.c ---- */
 
 void check_studies(Checker *checker);
+/* Index of the hyperparameter of that name ("lr", "adam.lr"), or -1. */
+int find_hyper(const Study *study, const char *name);
 
 /* ---- space.c: domains ---- */
 

@@ -5,7 +5,8 @@
 
 static bool constant_binary(const Node *node, double *value) {
     double a, b;
-    if (!constant_value(node->kids.at[0], &a) || !constant_value(node->kids.at[1], &b)) return false;
+    if (!constant_value(node->kids.at[0], &a) || !constant_value(node->kids.at[1], &b))
+        return false;
     switch (node->op) {
     case TOP_ADD: *value = a + b; return true;
     case TOP_SUB: *value = a - b; return true;
@@ -43,7 +44,8 @@ bool constant_value(const Node *expression, double *value) {
         *value = 3.14159265358979323846;
         return true;
     case N_UNARY:
-        if (expression->op != TOP_NEG || !constant_value(expression->kids.at[0], value)) return false;
+        if (expression->op != TOP_NEG || !constant_value(expression->kids.at[0], value))
+            return false;
         *value = -*value;
         return true;
     case N_BINARY: return constant_binary(expression, value);

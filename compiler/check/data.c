@@ -207,6 +207,7 @@ static void read_field(Checker *checker, Data *data, const Node *node) {
         const char *nearest = diag_nearest(type->name, names, 5);
         diag_help(diag, nearest ? "did you mean '%s'?" : "write u8, i32, f32, f64 or class[n]",
                   nearest);
+        vec_push(checker->arena, &data->fields, field); /* so that its file has a field */
         return;
     }
     if (field.type == FIELD_CLASS)
@@ -350,7 +351,9 @@ static void read_data(Checker *checker, Decl *decl) {
 }
 
 void check_data(Checker *checker) {
-    const Module *module = checker->checked->main;
-    for (uint32_t i = 0; i < module->decls.count; i++)
-        if (module->decls.at[i]->kind == N_DATA) read_data(checker, module->decls.at[i]);
+    for (uint32_t m = 0; m < checker->checked->modules.count; m++) {
+        const Module *module = checker->checked->modules.at[m];
+        for (uint32_t i = 0; i < module->decls.count; i++)
+            if (module->decls.at[i]->kind == N_DATA) read_data(checker, module->decls.at[i]);
+    }
 }

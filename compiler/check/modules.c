@@ -1,5 +1,5 @@
-/* Modules: `use nn` reads nn.tune from beside the using file, else from the standard library. Each file is
- * read once; a chain of uses that comes back to its beginning is a mistake. */
+/* Modules: `use nn` reads nn.tune from beside the using file, else from the standard library. Each
+ * file is read once; a chain of uses that comes back to its beginning is a mistake. */
 #include "compiler/check/checker.h"
 
 #include <dirent.h>
@@ -98,8 +98,10 @@ static void report_cycle(Loader *loader, const Node *use, const Module *target) 
     const char *chain = NULL;
     for (uint32_t i = 0; i < loader->files.count; i++) {
         const Loaded *file = &loader->files.at[i];
-        if (file->module == target) chain = target->name;
-        else if (chain && file->loading) chain = arena_printf(arena, "%s -> %s", chain, file->module->name);
+        if (file->module == target)
+            chain = target->name;
+        else if (chain && file->loading)
+            chain = arena_printf(arena, "%s -> %s", chain, file->module->name);
     }
     Diag *diag = diag_error(loader->checker->diags, use->name_span,
                             "module '%s' uses itself: %s -> %s", use->name, chain, use->name);
@@ -131,7 +133,8 @@ static Module *load_used(Loader *loader, const Node *use, const char *directory)
     const char *reason = NULL;
     const Source *source = sources_read(checker->options->sources, path, shown, &reason);
     if (!source) {
-        diag_error(checker->diags, use->name_span, "cannot read module '%s': %s", use->name, reason);
+        diag_error(checker->diags, use->name_span, "cannot read module '%s': %s", use->name,
+                   reason);
         return NULL;
     }
     Node *file = parse(source, checker->arena, checker->options->names, checker->diags);
@@ -145,9 +148,11 @@ static void load_uses(Loader *loader, Module *module, const char *directory) {
         if (use->kind != N_USE) continue;
         Module *used = load_used(loader, use, directory);
         bool twice = false;
-        for (uint32_t k = 0; used && k < module->uses.count; k++) twice |= module->uses.at[k] == used;
+        for (uint32_t k = 0; used && k < module->uses.count; k++)
+            twice |= module->uses.at[k] == used;
         if (twice) {
-            Diag *diag = diag_error(checker->diags, use->name_span, "module '%s' is used twice", use->name);
+            Diag *diag =
+                diag_error(checker->diags, use->name_span, "module '%s' is used twice", use->name);
             diag_help(diag, "leave out the second one");
         } else if (used) {
             vec_push(checker->arena, &module->uses, used);
@@ -167,7 +172,8 @@ static Module *load_file(Loader *loader, Node *file, const Source *source, const
 
     load_uses(loader, module, directory_of(checker->arena, path));
     for (uint32_t i = 0; i < file->kids.count; i++)
-        if (is_declaration(file->kids.at[i]->kind)) add_declaration(checker, module, file->kids.at[i]);
+        if (is_declaration(file->kids.at[i]->kind))
+            add_declaration(checker, module, file->kids.at[i]);
     loader->files.at[at].loading = false;
     vec_push(checker->arena, &checker->checked->modules, module);
     return module;

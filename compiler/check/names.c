@@ -9,6 +9,7 @@ typedef struct {
     const Decl *decl;
     unsigned context; /* one BuiltinContext bit */
     TextList locals;
+    bool open; /* the data set is unknown: any name may be a field */
 } Scope;
 
 static unsigned context_of(NodeKind kind) {
@@ -41,13 +42,17 @@ static void check_kids(Scope *scope, const Node *node, uint32_t first) {
     for (uint32_t i = first; i < node->kids.count; i++) check_expression(scope, node->kids.at[i]);
 }
 
-static bool callable(const Decl *decl) {
-    return decl->kind == N_DEF || decl->kind == N_LAYER || decl->kind == N_INIT ||
-           decl->kind == N_SCHEDULE;
+/* Functions, also as values. */
+static bool usable(const Decl *decl) {
+    return decl->kind == N_DEF || decl->kind == N_LAYER || decl->kind == N_INIT;
 }
 
-static bool usable(const Decl *decl) {
-    return callable(decl) || decl->kind == N_OPTIMIZER;
+/* A function may be called by models and layers, so it may call what they may. */
+static bool callable(const Scope *scope, const Decl *decl) {
+    const unsigned networks = BUILTIN_IN_DEF | BUILTIN_IN_LAYER | BUILTIN_IN_MODEL;
+    if (decl->kind == N_LAYER) return scope->context & networks;
+    if (decl->kind == N_INIT) return scope->context & (networks | BUILTIN_IN_INIT);
+    return decl->kind == N_DEF;
 }
 
 static void report_misuse(Scope *scope, const Node *name, const Decl *decl, const char *use) {
@@ -62,12 +67,31 @@ static bool known_builtin(const Scope *scope, const Node *name) {
     return builtin != BUILTIN_NONE && builtin_info[builtin].contexts & scope->context;
 }
 
+/* Once per definition: a name that was reported counts as known from there on. */
+static void report_unknown_here(Scope *scope, const Node *name) {
+    if (name->kind == N_NAME && scope->open) return;
+    report_unknown(scope->checker, scope->module, name, scope->context, &scope->locals);
+    if (name->kind == N_NAME) add_local(scope, name->name);
+}
+
+/* x.width of a value x. */
+static bool is_member_of_value(Scope *scope, const Node *name) {
+    if (name->kind != N_MEMBER || !is_local(scope, name->kids.at[0]->name)) return false;
+    const char *base = name->kids.at[0]->name;
+    for (uint32_t i = 0; i < scope->module->uses.count; i++)
+        if (scope->module->uses.at[i]->name == base) return false;
+    Diag *diag =
+        diag_error(scope->checker->diags, name->span, "'%s' is a value and has no members", base);
+    diag_help(diag, "only modules have members; 'shape(%s, 0)' is the size of an axis", base);
+    return true;
+}
+
 static void check_name(Scope *scope, const Node *name) {
     if (name->kind == N_NAME && is_local(scope, name->name)) return;
+    if (is_member_of_value(scope, name)) return;
     const Decl *decl = resolve_quietly(scope->module, name);
     if (decl && !usable(decl)) report_misuse(scope, name, decl, "used as a value");
-    if (decl || known_builtin(scope, name)) return;
-    report_unknown(scope->checker, scope->module, name, scope->context, &scope->locals);
+    if (!decl && !known_builtin(scope, name)) report_unknown_here(scope, name);
 }
 
 static void check_call_of_builtin(Scope *scope, const Node *call) {
@@ -90,16 +114,17 @@ static void check_call(Scope *scope, const Node *call) {
         return;
     }
     if (callee->kind == N_NAME && is_local(scope, callee->name)) return;
+    if (is_member_of_value(scope, callee)) return;
     const Decl *decl = resolve_quietly(scope->module, callee);
     if (decl) {
-        if (callable(decl))
+        if (callable(scope, decl))
             bind_arguments(scope->checker, decl, call);
         else
             report_misuse(scope, callee, decl, "called here");
     } else if (known_builtin(scope, callee))
         check_call_of_builtin(scope, call);
     else
-        report_unknown(scope->checker, scope->module, callee, scope->context, &scope->locals);
+        report_unknown_here(scope, callee);
 }
 
 static void check_expression(Scope *scope, const Node *node) {
@@ -122,15 +147,15 @@ static void check_block(Scope *scope, const Node *block);
 /* The definitions that a kind of statement belongs to, as a set of contexts, and in words. */
 static unsigned places_of(NodeKind statement, const char **words) {
     switch (statement) {
-    case N_METRIC: *words = "a metric belongs into a model"; return BUILTIN_IN_MODEL;
-    case N_STATE: *words = "a state belongs into an optimizer"; return BUILTIN_IN_OPTIMIZER;
+    case N_METRIC: *words = "a metric belongs in a model"; return BUILTIN_IN_MODEL;
+    case N_STATE: *words = "a state belongs in an optimizer"; return BUILTIN_IN_OPTIMIZER;
     case N_PARAMETER:
-        *words = "a parameter belongs into a layer or a model";
+        *words = "a parameter belongs in a layer or a model";
         return BUILTIN_IN_LAYER | BUILTIN_IN_MODEL;
     case N_FIELD:
-    case N_SPLIT: *words = "fields and splits belong into a data set of files"; return 0;
+    case N_SPLIT: *words = "fields and splits belong in a data set of files"; return 0;
     case N_RETURN:
-        *words = "'return' belongs into a function, layer, schedule or initialiser";
+        *words = "'return' belongs in a function, layer, schedule or initialiser";
         return BUILTIN_IN_DEF | BUILTIN_IN_LAYER | BUILTIN_IN_INIT | BUILTIN_IN_SCHEDULE;
     default: *words = ""; return ~0u;
     }
@@ -140,6 +165,7 @@ static bool belongs(Scope *scope, const Node *statement) {
     const char *words;
     if (places_of(statement->kind, &words) & scope->context) return true;
     diag_error(scope->checker->diags, statement->span, "%s", words);
+    if (statement->name) add_local(scope, statement->name);
     return false;
 }
 
@@ -199,6 +225,53 @@ static void check_return(Scope *scope, const Node *block) {
     diag_help(diag, "end it with 'return …'");
 }
 
+/* Metrics and states are named once; parameters once per block (an `if` may give another one). */
+static void check_doubled(Scope *scope, const Node *block) {
+    for (uint32_t i = 0; i < block->kids.count; i++) {
+        const Node *statement = block->kids.at[i];
+        bool named = statement->kind == N_METRIC || statement->kind == N_STATE ||
+                     statement->kind == N_PARAMETER;
+        for (uint32_t k = 0; named && k < i; k++) {
+            const Node *other = block->kids.at[k];
+            if (other->kind != statement->kind || other->name != statement->name) continue;
+            Diag *diag =
+                diag_error(scope->checker->diags, statement->name_span, "%s '%s' is declared twice",
+                           tree_kind_name(statement->kind), statement->name);
+            diag_note(diag, other->name_span, "first here");
+            break;
+        }
+    }
+}
+
+static bool assigns(const Node *node, const char *name) {
+    if (node->kind == N_ASSIGN && !strcmp(node->name, name)) return true;
+    for (uint32_t i = 0; i < node->kids.count; i++)
+        if (assigns(node->kids.at[i], name)) return true;
+    return false;
+}
+
+static void check_optimizer(Scope *scope, const Node *block) {
+    if (scope->decl->kind != N_OPTIMIZER || assigns(block, "param")) return;
+    Diag *diag = diag_error(scope->checker->diags, scope->decl->node->name_span,
+                            "optimizer '%s' does not change the parameters", scope->decl->name);
+    diag_help(diag, "end it with 'param = param - …'");
+}
+
+/* int, real, bool, fn and the element types of tensors. */
+static void check_type(Scope *scope, const Node *type) {
+    static const char *const names[] = {"f32", "f64", "i32", "u8", "bool", "int", "real", "fn"};
+    enum { COUNT = sizeof names / sizeof *names };
+    for (uint32_t i = 0; i < COUNT; i++)
+        if (!strcmp(type->name, names[i])) return;
+    Diag *diag =
+        diag_error(scope->checker->diags, type->name_span, "unknown type '%s'", type->name);
+    const char *nearest = diag_nearest(type->name, names, COUNT);
+    if (nearest)
+        diag_help(diag, "did you mean '%s'?", nearest);
+    else
+        diag_help(diag, "the types are int, real, bool, fn and f32[…], i32[…], u8[…], bool[…]");
+}
+
 /* Parameters and, in layers, the dims that their shapes bind. */
 static void add_parameters(Scope *scope, const Node *params) {
     for (uint32_t i = 0; i < params->kids.count; i++) {
@@ -207,6 +280,7 @@ static void add_parameters(Scope *scope, const Node *params) {
             diag_error(scope->checker->diags, param->name_span, "parameter '%s' is declared twice",
                        param->name);
         add_local(scope, param->name);
+        if (type) check_type(scope, type);
         for (uint32_t k = 0; type && k < type->kids.count; k++)
             if (type->kids.at[k]->kind == N_NAME) add_local(scope, type->kids.at[k]->name);
     }
@@ -225,6 +299,7 @@ void data_field_names(const Decl *data, Arena *arena, TextList *names) {
 static void add_fields(Scope *scope, const Node *on) {
     const Decl *data = on ? resolve_kind(scope->checker, scope->module, on, N_DATA) : NULL;
     TextList names = {0};
+    scope->open = on && !data;
     if (data) data_field_names(data, scope->checker->arena, &names);
     for (uint32_t i = 0; i < names.count; i++) add_local(scope, names.at[i]);
 }
@@ -258,7 +333,9 @@ static void check_decl(Checker *checker, const Module *module, const Decl *decl)
     if (decl->kind == N_MODEL) add_fields(&scope, tree_kid(node, 1));
     if (decl->kind != N_DATA) add_parameters(&scope, node->kids.at[0]);
     check_block(&scope, block);
+    check_doubled(&scope, block);
     check_return(&scope, block);
+    check_optimizer(&scope, block);
 }
 
 void check_names(Checker *checker) {

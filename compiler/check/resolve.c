@@ -31,7 +31,9 @@ uint32_t argument_count(const Node *call) {
     return call->kind == N_CALL ? call->kids.count - 1 : 0;
 }
 
-const Node *argument_at(const Node *call, uint32_t index) { return call->kids.at[index + 1]; }
+const Node *argument_at(const Node *call, uint32_t index) {
+    return call->kids.at[index + 1];
+}
 
 const Node *argument_value(const Node *argument) {
     return argument->kind == N_ARG ? argument->kids.at[0] : argument;
@@ -55,11 +57,10 @@ static void add_declared(Arena *arena, const Module *module, TextList *names) {
         vec_push(arena, names, module->decls.at[i]->name);
 }
 
-/* A module of the standard library that declares `name` and is not used yet: its text is not read for
- * this, so only the module's own name can be known. */
+/* A module of the standard library that declares `name` and is not used yet: its text is not read
+ * for this, so only the module's own name can be known. */
 static bool is_library_module(const Checker *checker, const char *name) {
-    const char *path =
-        arena_printf(checker->arena, "%s/%s.tune", checker->options->stdlib, name);
+    const char *path = arena_printf(checker->arena, "%s/%s.tune", checker->options->stdlib, name);
     return !access(path, R_OK);
 }
 

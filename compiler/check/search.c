@@ -95,12 +95,6 @@ static void read_grid(Checker *checker, Study *study, const Node *search, uint32
 
 /* ---- points ---- */
 
-static int find_hyper(const Study *study, const char *name) {
-    for (uint32_t h = 0; h < study->hypers.count; h++)
-        if (!strcmp(study->hypers.at[h].name, name)) return (int)h;
-    return -1;
-}
-
 static bool near(double a, double b) {
     return fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b));
 }
@@ -158,11 +152,45 @@ static void complete_point(Checker *checker, Study *study, const Node *point, do
             diag_error(checker->diags, point->span, "'%s' does not exist at this point",
                        hyper->name);
         if (!exists || !isnan(values[h])) continue;
-        if (hyper->role == ROLE_FIXED)
+        if (hyper->role == ROLE_FIXED) {
             values[h] = 0;
+            continue;
+        }
+        Diag *diag = diag_error(checker->diags, point->span, "the point gives no value for '%s'",
+                                hyper->name);
+        if (hyper->parent < 0) continue;
+        const Hyper *parent = &study->hypers.at[hyper->parent];
+        diag_help(diag, "write '%s: %s(%s: …)'", parent->name, parent->labels[hyper->parent_value],
+                  strchr(hyper->name, '.') + 1);
+    }
+}
+
+static void report_no_hyper(Checker *checker, const Study *study, Span place, const char *name) {
+    TextList names = {0};
+    for (uint32_t k = 0; k < study->hypers.count; k++)
+        vec_push(checker->arena, &names, study->hypers.at[k].name);
+    Diag *diag = diag_error(checker->diags, place, "there is no hyperparameter '%s'", name);
+    const char *nearest = diag_nearest(name, names.at, names.count);
+    if (nearest) diag_help(diag, "did you mean '%s'?", nearest);
+}
+
+/* The conditional hyperparameters of a choice stand in its call: optimizer: optim.adam(lr: 0.1). */
+static void read_point_choice(Checker *checker, const Study *study, const Hyper *hyper,
+                              const Node *call, double *values) {
+    const char *label = name_text(checker->arena, callee_of(call));
+    const char *dot = strrchr(label, '.');
+    for (uint32_t i = 0; i < argument_count(call); i++) {
+        const Node *argument = argument_at(call, i);
+        const char *name = argument->kind == N_ARG ? argument->name : "";
+        const char *full = arena_printf(checker->arena, "%s.%s", dot ? dot + 1 : label, name);
+        int child = *name ? find_hyper(study, full) : -1;
+        if (child >= 0 && &study->hypers.at[study->hypers.at[child].parent] == hyper)
+            read_point_value(checker, &study->hypers.at[child], argument_value(argument),
+                             &values[child]);
+        else if (*name)
+            report_no_hyper(checker, study, argument->name_span, full);
         else
-            diag_error(checker->diags, point->span, "the point gives no value for '%s'",
-                       hyper->name);
+            diag_error(checker->diags, argument->span, "a value of a point needs its name");
     }
 }
 
@@ -182,17 +210,12 @@ static void read_point(Checker *checker, Study *study, const Node *point, double
             continue;
         }
         int h = find_hyper(study, argument->name);
-        if (h >= 0) {
-            read_point_value(checker, &study->hypers.at[h], argument->kids.at[0], &values[h]);
-            continue;
-        }
-        TextList names = {0};
-        for (uint32_t k = 0; k < study->hypers.count; k++)
-            vec_push(checker->arena, &names, study->hypers.at[k].name);
-        Diag *diag = diag_error(checker->diags, argument->name_span,
-                                "there is no hyperparameter '%s'", argument->name);
-        const char *nearest = diag_nearest(argument->name, names.at, names.count);
-        if (nearest) diag_help(diag, "did you mean '%s'?", nearest);
+        const Node *value = argument->kids.at[0];
+        if (h < 0)
+            report_no_hyper(checker, study, argument->name_span, argument->name);
+        else if (read_point_value(checker, &study->hypers.at[h], value, &values[h]) &&
+                 study->hypers.at[h].kind == DOMAIN_CHOICE)
+            read_point_choice(checker, study, &study->hypers.at[h], value, values);
     }
     if (errors == diags_error_count(checker->diags)) complete_point(checker, study, point, values);
 }

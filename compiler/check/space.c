@@ -28,7 +28,7 @@ static bool read_bounds(Checker *checker, const Node *low, const Node *high, Hyp
     const Node *const ends[] = {low, high};
     double *const values[] = {&hyper->lo, &hyper->hi};
     for (int i = 0; i < 2; i++)
-        if (!constant_value(ends[i], values[i])) {
+        if (!constant_value(ends[i], values[i]) || !isfinite(*values[i])) {
             diag_error(checker->diags, ends[i]->span, "the ends of a range must be constants");
             return false;
         }

@@ -6,11 +6,12 @@ typedef struct {
     const Module *module;
     Study *study;
     const Node *seen[N_COUNT]; /* statements that may stand once */
+    TextList broken; /* hyperparameters whose domain was reported: their names are known */
 } Reader;
 
 /* ---- hyperparameters ---- */
 
-static int find_hyper(const Study *study, const char *name) {
+int find_hyper(const Study *study, const char *name) {
     for (uint32_t h = 0; h < study->hypers.count; h++)
         if (!strcmp(study->hypers.at[h].name, name)) return (int)h;
     return -1;
@@ -45,7 +46,9 @@ static void add_children(Reader *reader, uint32_t parent, uint32_t value) {
     Checker *checker = reader->checker;
     Study *study = reader->study;
     Node *call = study->hypers.at[parent].choices[value];
-    if (call->kind != N_CALL) {
+    if (!strcmp(study->hypers.at[parent].name, "optimizer")) {
+        if (!resolve_kind(checker, reader->module, callee_of(call), N_OPTIMIZER)) return;
+    } else if (call->kind != N_CALL) {
         const Decl *named = resolve_quietly(reader->module, call);
         bool builtin = call->kind == N_NAME && builtin_find(call->name) != BUILTIN_NONE;
         if (!named && !builtin)
@@ -97,7 +100,10 @@ static void read_hyper(Reader *reader, const Node *node) {
     const Node *domain = node->kids.at[0];
     bool fine = node->op == TOP_FIXED ? read_fixed(checker, domain, &hyper)
                                       : read_domain(checker, domain, &hyper);
-    if (!fine) return;
+    if (!fine) {
+        vec_push(checker->arena, &reader->broken, node->name);
+        return;
+    }
     hyper.structural = hyper.kind == DOMAIN_CHOICE || hyper.booleans;
     uint32_t at = study->hypers.count;
     vec_push(checker->arena, &study->hypers, hyper);
@@ -129,21 +135,46 @@ static void check_countable(Reader *reader) {
     }
 }
 
+/* A hyperparameter that is passed as it is must be what the model's parameter wants. */
+static void check_kind(Reader *reader, const Node *parameter, const Node *value) {
+    const Node *type = tree_kid(parameter, 0);
+    int h = value->kind == N_NAME ? find_hyper(reader->study, value->name) : -1;
+    if (h < 0 || !type) return;
+    const Hyper *hyper = &reader->study->hypers.at[h];
+    bool function = !strcmp(type->name, "fn"), chooses = hyper->kind == DOMAIN_CHOICE;
+    if (function == chooses) return;
+    Diag *diag = diag_error(reader->checker->diags, value->span,
+                            "parameter '%s' is a %s, but the values of hyperparameter '%s' are %s",
+                            parameter->name, function ? "function" : "number", hyper->name,
+                            chooses ? "functions" : "numbers");
+    diag_note(diag, parameter->span, "the parameter is declared here");
+    diag_note(diag, hyper->span, "the hyperparameter is declared here");
+}
+
 static void classify(Reader *reader) {
     Study *study = reader->study;
     if (!study->model) return;
     if (study->model_node->kind == N_CALL || study->model->node->kids.at[0]->kids.count) {
         int *binding = bind_arguments(reader->checker, study->model, study->model_node);
         const Node *params = study->model->node->kids.at[0];
-        for (uint32_t i = 0; i < argument_count(study->model_node); i++)
-            if (binding[i] >= 0 && changes_code(params->kids.at[binding[i]]))
-                mark_structural(study, argument_value(argument_at(study->model_node, i)));
+        for (uint32_t i = 0; i < argument_count(study->model_node); i++) {
+            if (binding[i] < 0) continue;
+            const Node *value = argument_value(argument_at(study->model_node, i));
+            check_kind(reader, params->kids.at[binding[i]], value);
+            if (changes_code(params->kids.at[binding[i]])) mark_structural(study, value);
+        }
     }
     if (study->batch_hyper >= 0) study->hypers.at[study->batch_hyper].structural = true;
     check_countable(reader);
 }
 
 /* ---- names in expressions of a study ---- */
+
+static bool is_broken(const Reader *reader, const char *name) {
+    for (uint32_t i = 0; i < reader->broken.count; i++)
+        if (reader->broken.at[i] == name) return true;
+    return false;
+}
 
 static void check_expression(Reader *reader, const Node *node, const TextList *names) {
     Checker *checker = reader->checker;
@@ -153,7 +184,7 @@ static void check_expression(Reader *reader, const Node *node, const TextList *n
         return;
     }
     if (node->kind == N_NAME) {
-        if (find_hyper(reader->study, node->name) >= 0) return;
+        if (find_hyper(reader->study, node->name) >= 0 || is_broken(reader, node->name)) return;
         if (module_find(reader->module, NULL, node->name)) return;
         Builtin builtin = builtin_find(node->name);
         if (builtin != BUILTIN_NONE &&
@@ -171,10 +202,23 @@ static void check_expression(Reader *reader, const Node *node, const TextList *n
         check_expression(reader, node->kids.at[i], names);
 }
 
+/* Arguments of a choice that are values, not domains. */
+static void check_choices(Reader *reader, const TextList *names) {
+    for (uint32_t h = 0; h < reader->study->hypers.count; h++) {
+        const Hyper *hyper = &reader->study->hypers.at[h];
+        for (uint32_t i = 0; hyper->kind == DOMAIN_CHOICE && i < hyper->count; i++)
+            for (uint32_t k = 0; k < argument_count(hyper->choices[i]); k++) {
+                const Node *value = argument_value(argument_at(hyper->choices[i], k));
+                if (!is_domain(value)) check_expression(reader, value, names);
+            }
+    }
+}
+
 static void check_expressions(Reader *reader, const Node *block) {
     TextList names = {0};
     for (uint32_t h = 0; h < reader->study->hypers.count; h++)
         vec_push(reader->checker->arena, &names, reader->study->hypers.at[h].name);
+    check_choices(reader, &names);
     for (uint32_t i = 0; i < block->kids.count; i++) {
         const Node *statement = block->kids.at[i];
         bool has_expression = statement->kind == N_USE_MODEL ||
@@ -394,6 +438,14 @@ static void check_sizes(Reader *reader) {
         if (hyper_count(batch)) study->batch = (uint64_t)hyper_value(batch, 0);
     }
     const Node *evaluate = reader->seen[N_EVALUATE];
+    if (study->evaluate_batch && study->evaluate_batch < study->batch) {
+        Diag *diag =
+            diag_error(checker->diags, tree_kid(evaluate, 2)->span,
+                       "the evaluation's batch %llu is smaller than the training batch %llu",
+                       (unsigned long long)study->evaluate_batch, (unsigned long long)study->batch);
+        diag_help(diag, "write 'batch %llu' or more, or leave it out",
+                  (unsigned long long)study->batch);
+    }
     if (!data || data->fractions || !study->evaluate_examples ||
         !data->has_split[study->select_split])
         return;

@@ -8,9 +8,15 @@ static const struct {
     uint32_t bytes;
 } elems[] = {{"bool", 1}, {"u8", 1}, {"i32", 4}, {"u32", 4}, {"f32", 4}, {"f64", 8}};
 
-const char *elem_name(Elem elem) { return elems[elem].name; }
-uint32_t elem_bytes(Elem elem) { return elems[elem].bytes; }
-bool elem_is_real(Elem elem) { return elem == E_F32 || elem == E_F64; }
+const char *elem_name(Elem elem) {
+    return elems[elem].name;
+}
+uint32_t elem_bytes(Elem elem) {
+    return elems[elem].bytes;
+}
+bool elem_is_real(Elem elem) {
+    return elem == E_F32 || elem == E_F64;
+}
 
 int64_t type_count(const Type *type) {
     int64_t count = 1;

@@ -10,15 +10,14 @@ uint32_t hyper_count(const Hyper *hyper) {
     if (hyper->kind != DOMAIN_RANGE) return hyper->count;
     double step = hyper->step > 0 ? hyper->step : 1;
     if (!hyper->integer && hyper->step <= 0) return 0;
-    double first = hyper->step > 0 ? hyper->lo : ceil(hyper->lo);
-    return (uint32_t)(floor((hyper->hi - first) / step + 1e-9) + 1);
+    return (uint32_t)fmin(floor((hyper->hi - hyper->lo) / step + 1e-9) + 1, UINT32_MAX);
 }
 
 double hyper_value(const Hyper *hyper, uint32_t choice) {
     if (hyper->kind == DOMAIN_VALUES) return hyper->values[choice];
     if (hyper->kind == DOMAIN_CHOICE) return choice;
     double step = hyper->step > 0 ? hyper->step : 1;
-    double r = (hyper->step > 0 ? hyper->lo : ceil(hyper->lo)) + choice * step;
+    double r = hyper->lo + choice * step;
     return hyper->offset + (hyper->reciprocal ? hyper->scale / r : hyper->scale * r);
 }
 
