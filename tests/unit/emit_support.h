@@ -122,50 +122,58 @@ static inline bool cpu_runs(const char *cpu, Arena *arena) {
            wanted.shape.fma <= here.shape.fma;
 }
 
-/* Links an object as a shared library; the symbol in it. The file is gone afterwards. */
-static inline void *load_object(const char *object, const char *symbol) {
-    char library[64], command[256];
-    snprintf(library, sizeof library, "%s.so", object);
-    snprintf(command, sizeof command, "cc -shared -o %s %s -lm", library, object);
-    if (system(command)) exit(1);
+/* Code of any type: cast to the function's own type before it is called. */
+typedef void (*Code)(void);
+
+static inline void run_command(const char *format, const char *a, const char *b, const char *c) {
+    char command[1024];
+    snprintf(command, sizeof command, format, a, b, c);
+    if (!system(command)) return;
+    fprintf(stderr, "failed: %s\n", command);
+    exit(1);
+}
+
+/* Links objects as a shared library in `directory` and loads it; what its function `entry` returns.
+ */
+static inline Code load_library(const char *directory) {
+    char library[256];
+    snprintf(library, sizeof library, "%s/kernel.so", directory);
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) {
+    void *symbol = handle ? dlsym(handle, "entry") : NULL;
+    if (!symbol) {
         fprintf(stderr, "%s\n", dlerror());
         exit(1);
     }
-    unlink(library);
-    unlink(object);
-    return dlsym(handle, symbol);
+    Code (*entry)(void);
+    memcpy(&entry, &symbol, sizeof symbol); /* POSIX's way from data to code */
+    return entry();
 }
 
-/* Compiles items and a stub that exports the first: kernels themselves are hidden. */
-static inline void *compile_items(const LlvmItem *items, uint32_t count, const char *cpu,
-                                  Arena *arena) {
+/* Compiles items for a CPU; the code of the first. A stub hands it out, since kernels are hidden
+ * symbols. */
+static inline Code compile_items(const LlvmItem *items, uint32_t count, const char *cpu,
+                                 Arena *arena) {
     LlvmTarget target = make_target(cpu, arena);
-    char object[] = "/tmp/emitXXXXXX", stub[64], command[512];
-    int file = mkstemp(object);
-    if (file < 0) exit(1);
-    close(file);
+    char directory[] = "/tmp/tune_emit_XXXXXX", object[64];
+    if (!mkdtemp(directory)) exit(1);
+    snprintf(object, sizeof object, "%s/kernel.o", directory);
     const char *problem =
         llvm_compile(items, count, &target, NULL, LLVM_OBJECT, object, NULL, arena);
     if (problem) {
         fprintf(stderr, "%s\n", problem);
         exit(1);
     }
-    snprintf(stub, sizeof stub, "%s.stub.o", object);
-    snprintf(command, sizeof command,
-             "echo 'void %s(void); void *entry(void); void *entry(void) { return (void *)%s; }' | "
-             "cc -fPIC -w -x c -c - -o %s && ld -r %s %s -o %s.all",
-             items->symbol, items->symbol, stub, object, stub, object);
-    if (system(command)) exit(1);
-    unlink(stub);
-    snprintf(command, sizeof command, "%s.all", object);
-    unlink(object);
-    void *(*entry)(void) = (void *(*)(void))load_object(command, "entry");
-    return entry();
+    run_command("echo 'void %s(void); typedef void (*Code)(void); Code entry(void); "
+                "Code entry(void) { return %s; }' >%s/stub.c",
+                items->symbol, items->symbol, directory);
+    run_command("cc -shared -fPIC -o %s/kernel.so %s/stub.c %s/kernel.o -lm", directory, directory,
+                directory);
+    Code code = load_library(directory);
+    run_command("rm -r %s%s%s", directory, "", "");
+    return code;
 }
 
-static inline void *compile_kernel(const Bench *bench) {
+static inline Code compile_kernel(const Bench *bench) {
     LlvmItem item = {.kernel = bench->kernel, .symbol = "kernel"};
     return compile_items(&item, 1, bench->cpu, bench->arena);
 }
