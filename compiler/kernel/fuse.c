@@ -116,6 +116,10 @@ static uint32_t id_limit(const Graph *graph) {
 static void begin(Fuser *fuser) {
     uint32_t limit = fuser->id_limit;
     fuser->again = false;
+    for (uint32_t i = 0; i < limit; i++) {
+        fuser->forced[i] |= fuser->forced_next[i];
+        fuser->alone[i] |= fuser->alone_next[i];
+    }
     fuser->program = arena_alloc(fuser->arena, sizeof *fuser->program);
     fuser->program->name = fuser->graph->name;
     fuser->program->layout = *fuser->layout;
@@ -136,7 +140,7 @@ static void attempt(Fuser *fuser) {
     assign_memory(fuser);
     Group **groups = arena_alloc(fuser->arena, (fuser->groups.count + 1) * sizeof *groups);
     for (uint32_t i = 0; i < fuser->groups.count; i++) {
-        if (fuser->groups.at[i]->absorbed) continue;
+        if (fuser->groups.at[i]->absorbed || !group_stores(fuser, fuser->groups.at[i])) continue;
         groups[kernels.count] = fuser->groups.at[i];
         vec_push(fuser->arena, &kernels, build_kernel(fuser, fuser->groups.at[i]));
     }
@@ -173,7 +177,9 @@ StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Are
                    .id_limit = id_limit(graph)};
     fuser.words = (fuser.id_limit + 63) / 64;
     fuser.forced = arena_alloc(arena, fuser.id_limit);
+    fuser.forced_next = arena_alloc(arena, fuser.id_limit);
     fuser.alone = arena_alloc(arena, fuser.id_limit);
+    fuser.alone_next = arena_alloc(arena, fuser.id_limit);
     do attempt(&fuser);
     while (fuser.again);
     name_kernels(&fuser);

@@ -70,9 +70,9 @@ typedef struct {
     bool fused;
     StepProgram *program;
 
-    /* grow from attempt to attempt, by node id */
-    bool *forced; /* keep this value (view, leaf) in memory */
-    bool *alone;  /* start a group of its own */
+    /* grow from attempt to attempt, by node id; what an attempt finds out counts from the next on */
+    bool *forced, *forced_next; /* keep this value (view, leaf) in memory */
+    bool *alone, *alone_next;   /* start a group of its own */
     bool indirect; /* outputs are copied into the trial's block after everything else */
     bool again;
 
@@ -152,6 +152,8 @@ int build_cast(Builder *builder, int value, Elem elem, Span span);
 
 /* ---- fuse_kernel.c ---- */
 
+/* Does it leave anything behind? If all users compute its members again, there is nothing to build. */
+bool group_stores(const Fuser *fuser, const Group *group);
 Kernel *build_kernel(Fuser *fuser, Group *group);
 
 /* ---- fuse_name.c ---- */

@@ -101,7 +101,7 @@ bool operand_index_of(const Group *group, const GNode *view, const Index *at, In
 }
 
 static int fail_index(Builder *builder, const GNode *node) {
-    builder->fuser->forced[node->id] = true;
+    builder->fuser->forced_next[node->id] = true;
     builder->fuser->again = true;
     return FAILED;
 }
@@ -152,7 +152,8 @@ static int build_pad(Builder *builder, const GNode *node, const Index *below, in
 static int build_view(Builder *builder, const GNode *node, const Index *at, int guard) {
     Index below;
     if (!operand_index_of(builder->group, node, at, &below)) {
-        assert(!builder->fuser->forced[node->id]); /* is computed at its own index only */
+        /* a forced one is computed at its own index only */
+        assert(!builder->fuser->forced[node->id]);
         return fail_index(builder, node);
     }
     if (node->op == OP_PAD) return build_pad(builder, node, &below, guard);
@@ -279,7 +280,7 @@ static int build_own(Builder *builder, const GNode *node, const Index *at, int g
     Index native = group_index(builder->group, group_is_full(builder->group, node));
     Affine expected = index_linear(&native), actual = index_linear(at);
     if (!affine_equal(&expected, &actual)) { /* another element than the one being computed */
-        fuser->alone[builder->root->id] = fuser->again = true;
+        fuser->alone_next[builder->root->id] = fuser->again = true;
         return FAILED;
     }
     bool contract = node == builder->group->contract;

@@ -119,8 +119,16 @@ static bool reaches(const Fuser *fuser, const Group *group, const GNode *operand
            reaches(fuser, group, operand->in[0], &below);
 }
 
+/* Where the node looks at its operands: a view that is kept in memory moves the index itself. */
+static bool operand_at(const Group *group, const GNode *node, bool full, Index *at) {
+    Index own = group_index(group, full);
+    *at = own;
+    return op_info[node->op].class != CLASS_VIEW || operand_index_of(group, node, &own, at);
+}
+
 static bool operands_reach(const Fuser *fuser, const Group *group, const GNode *node, bool full) {
-    Index at = group_index(group, full);
+    Index at;
+    if (!operand_at(group, node, full, &at)) return false;
     for (uint32_t i = 0; i < node->in_count; i++)
         if (!reaches(fuser, group, node->in[i], &at)) return false;
     return true;
@@ -181,7 +189,9 @@ static void enter(Fuser *fuser, Group *group, GNode *node) {
     vec_push(fuser->arena, &group->members, node);
     if (node->op != OP_CONTRACT || fuser->forced[node->id]) {
         bool full = node_is_reduction(fuser, node) || group_is_full(group, node);
-        Index at = group_index(group, full);
+        Index at;
+        bool reachable = operand_at(group, node, full, &at);
+        assert(reachable); /* or it would have a group of its own shape */
         for (uint32_t i = 0; i < node->in_count; i++) claim(fuser, group, node->in[i], &at);
     }
     operand_groups(fuser, node, &operands);

@@ -33,6 +33,12 @@ static bool is_stored(const Info *info) {
     return info->buffer || info->targets.count;
 }
 
+bool group_stores(const Fuser *fuser, const Group *group) {
+    for (uint32_t m = 0; m < group->members.count; m++)
+        if (is_stored(info_of(fuser, group->members.at[m]))) return true;
+    return false;
+}
+
 /* Is the value, not what it reduces, of the group's full shape? */
 static bool is_full(const Fuser *fuser, const Group *group, const GNode *node) {
     return !node_is_reduction(fuser, node) && group_is_full(group, node);
@@ -283,7 +289,7 @@ static int build_operand(Builder *builder, GNode *operand, const Index *at) {
     if (value == FAILED) return FAILED;
     const Expr *expr = &builder->kernel->exprs.at[value];
     if (expr->kind == X_LOAD && expr->guard == -1 && expr->gather == -1) return value;
-    fuser->forced[operand->id] = fuser->again = true;
+    fuser->forced_next[operand->id] = fuser->again = true;
     return FAILED;
 }
 
@@ -552,7 +558,8 @@ static void describe(Fuser *fuser, Kernel *kernel, const Group *group) {
  * puts them together. */
 static void copy_operands(Fuser *fuser, const GNode *node) {
     assert(!fuser->forced[node->in[0]->id] || !fuser->forced[node->in[1]->id]);
-    fuser->forced[node->in[0]->id] = fuser->forced[node->in[1]->id] = fuser->again = true;
+    fuser->forced_next[node->in[0]->id] = fuser->forced_next[node->in[1]->id] = true;
+    fuser->again = true;
 }
 
 Kernel *build_kernel(Fuser *fuser, Group *group) {
