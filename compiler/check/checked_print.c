@@ -2,33 +2,44 @@
 #include "compiler/check/checked.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static const char *const role_names[] = {"scientific", "nuisance", "fixed"};
 static const char *const field_names[] = {"u8", "i32", "f32", "f64", "class"};
 static const char *const search_names[] = {"quasirandom", "random", "grid", "points"};
 static const char *const data_names[] = {"generate", "idx", "npy", "csv"};
 
+/* Only the main module's declarations: the library's are in its files. */
 static void print_modules(const Checked *checked, Text *out) {
-    for (uint32_t m = 0; m < checked->modules.count; m++) {
-        const Module *module = checked->modules.at[m];
-        text_printf(out, "module %s\n", module->name);
-        for (uint32_t i = 0; i < module->decls.count; i++)
-            text_printf(out, "    %s %s\n", tree_kind_name(module->decls.at[i]->kind),
-                        module->decls.at[i]->name);
-    }
+    const Module *module = checked->main;
+    text_printf(out, "module %s", module->name);
+    for (uint32_t i = 0; i < module->uses.count; i++)
+        text_printf(out, "%s%s", i ? ", " : " uses ", module->uses.at[i]->name);
+    text_add(out, "\n");
+    for (uint32_t i = 0; i < module->decls.count; i++)
+        text_printf(out, "    %s %s\n", tree_kind_name(module->decls.at[i]->kind),
+                    module->decls.at[i]->name);
+}
+
+static void print_field(const Field *field, Text *out) {
+    text_printf(out, "    field %s: %s[", field->name, field_names[field->type]);
+    for (uint32_t d = 0; d < field->rank; d++)
+        text_printf(out, "%s%" PRId64, d ? ", " : "", field->dims[d]);
+    if (field->type == FIELD_CLASS) text_printf(out, "%" PRId64, field->classes);
+    text_add(out, "]");
+    if (field->file) text_printf(out, " from %s", field->file);
+    for (uint32_t i = 0; i < field->column_count; i++)
+        text_printf(out, "%s%s", i ? ", " : " from ", field->columns[i]);
+    text_add(out, "\n");
 }
 
 static void print_data(const Data *data, Text *out) {
     text_printf(out, "data %s: %s, seed %" PRIu64 "%s\n", data->decl->name, data_names[data->kind],
                 data->seed, data->shuffle ? ", shuffled" : "");
-    for (uint32_t i = 0; i < data->fields.count; i++) {
-        const Field *field = &data->fields.at[i];
-        text_printf(out, "    field %s: %s[", field->name, field_names[field->type]);
-        for (uint32_t d = 0; d < field->rank; d++)
-            text_printf(out, "%s%" PRId64, d ? ", " : "", field->dims[d]);
-        if (field->type == FIELD_CLASS) text_printf(out, "%" PRId64, field->classes);
-        text_printf(out, "]%s%s\n", field->file ? " from " : "", field->file ? field->file : "");
-    }
+    if (data->csv_file)
+        text_printf(out, "    file %s, %s, separated by '%c'\n", data->csv_file,
+                    data->csv_header ? "with a header" : "without a header", data->csv_separator);
+    for (uint32_t i = 0; i < data->fields.count; i++) print_field(&data->fields.at[i], out);
     for (int i = 0; i < SPLIT_COUNT; i++)
         if (data->has_split[i])
             text_printf(out, "    split %s: %g%s\n", split_names[i], data->split[i],
@@ -56,21 +67,48 @@ static void print_hyper(const Study *study, const Hyper *hyper, Text *out) {
     text_add(out, "\n");
 }
 
+static void print_points(const Study *study, Text *out) {
+    for (uint32_t p = 0; study->search == SEARCH_POINTS && p < study->points; p++) {
+        text_add(out, "    point");
+        for (uint32_t h = 0; h < study->hypers.count; h++) {
+            const Hyper *hyper = &study->hypers.at[h];
+            double value = study->point_values[p][h];
+            if (isnan(value)) continue;
+            if (hyper->kind == DOMAIN_RANGE)
+                text_printf(out, " %s=%g", hyper->name, value);
+            else
+                text_printf(out, " %s=%s", hyper->name, hyper->labels[(uint32_t)value]);
+        }
+        text_add(out, "\n");
+    }
+}
+
+static void print_evaluation(const Study *study, Text *out) {
+    text_printf(out, "    evaluate every %" PRIu64, study->evaluate_every);
+    if (study->evaluate_examples)
+        text_printf(out, " on %" PRIu64 " examples", study->evaluate_examples);
+    if (study->evaluate_batch) text_printf(out, ", batch %" PRIu64, study->evaluate_batch);
+    text_printf(out, "\n    select %s %s%s%s, keep %u\n", study->maximize ? "max" : "min",
+                study->data ? split_names[study->select_split] : "", study->data ? "." : "",
+                study->select_metric, study->keep);
+}
+
 static void print_study(const Study *study, Text *out) {
     text_printf(out, "study %s\n", study->decl->name);
     if (study->goal) text_printf(out, "    goal %s\n", study->goal);
+    text_printf(out, "    model %s%s%s\n", study->model->name, study->data ? " on " : "",
+                study->data ? study->data->decl->name : "");
     for (uint32_t i = 0; i < study->hypers.count; i++)
         print_hyper(study, &study->hypers.at[i], out);
-    text_printf(
-        out, "    search %s: %u points, %u seeds, search seed %" PRIu64 ", seed %" PRIu64 "\n",
-        search_names[study->search], study->points, study->seeds, study->search_seed, study->seed);
-    text_printf(out,
-                "    steps %" PRIu64 ", evaluate every %" PRIu64 " on %" PRIu64
-                " examples, batch %" PRIu64 "\n",
-                study->steps, study->evaluate_every, study->evaluate_examples, study->batch);
-    text_printf(out, "    select %s %s%s%s, keep %u\n", study->maximize ? "max" : "min",
-                study->data ? split_names[study->select_split] : "", study->data ? "." : "",
-                study->select_metric, study->keep);
+    for (uint32_t i = 0; i < study->schedules.count; i++)
+        text_printf(out, "    schedule %s\n", study->schedules.at[i]->name);
+    if (study->clip) text_add(out, "    clip norm\n");
+    text_printf(out, "    search %s: %u points, seed %" PRIu64 "\n", search_names[study->search],
+                study->points, study->search_seed);
+    print_points(study, out);
+    text_printf(out, "    steps %" PRIu64 ", batch %" PRIu64 ", seed %" PRIu64 ", seeds %u, %s\n",
+                study->steps, study->batch, study->seed, study->seeds, study->f64 ? "f64" : "f32");
+    print_evaluation(study, out);
     for (uint32_t i = 0; i < study->variants.count; i++)
         text_printf(out, "    variant %s\n", study->variants.at[i].name);
 }
