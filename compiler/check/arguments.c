@@ -107,6 +107,19 @@ int *bind_arguments(Checker *checker, const Decl *callee, const Node *call) {
     return binding;
 }
 
+void check_named_once(Checker *checker, const Node *list) {
+    for (uint32_t i = 0; i < list->kids.count; i++) {
+        const Node *argument = list->kids.at[i], *before = NULL;
+        for (uint32_t k = 0; argument->kind == N_ARG && k < i && !before; k++) {
+            const Node *other = list->kids.at[k];
+            if (other->kind == N_ARG && other->name == argument->name) before = other;
+        }
+        if (!before) continue;
+        diag_note(diag_error(checker->diags, argument->span, "'%s' is given twice", argument->name),
+                  before->span, "first here");
+    }
+}
+
 static const char *quoted_list(Arena *arena, const char *words) {
     const char *list = "";
     for (const char *at = words; *at;) {
@@ -138,6 +151,7 @@ void check_builtin_call(Checker *checker, Builtin builtin, const Node *call, boo
     const BuiltinInfo *info = &builtin_info[builtin];
     int positional = 0;
     bool has_like = false;
+    check_named_once(checker, call);
     for (uint32_t i = 0; i < argument_count(call); i++) {
         const Node *argument = argument_at(call, i);
         if (argument->kind != N_ARG) {

@@ -57,6 +57,8 @@ const Node *argument_value(const Node *argument);
  * missing ones. `what`: the callee as shown. */
 int *bind_arguments(Checker *checker, const Decl *callee, const Node *call);
 void check_builtin_call(Checker *checker, Builtin builtin, const Node *call, bool needs_like);
+/* Reports what is named twice among the N_ARG kids of `list`. */
+void check_named_once(Checker *checker, const Node *list);
 
 /* ---- names.c ---- */
 

@@ -51,46 +51,72 @@ static void read_argument(Checker *checker, Study *study, const Node *argument, 
 
 /* ---- grid ---- */
 
-/* Levels of one hyperparameter; 0: a range and no number of levels given. */
-static uint32_t levels_of(const Study *study, const Hyper *hyper) {
+/* Values of one hyperparameter in a grid of so many levels; 0: a range, and no levels are given. */
+static uint32_t levels_of(const Hyper *hyper, uint32_t levels) {
     if (hyper->role == ROLE_FIXED) return 1;
-    uint32_t own = hyper_count(hyper), levels = study->grid_levels;
+    uint32_t own = hyper_count(hyper);
     if (hyper->kind != DOMAIN_RANGE || !levels) return own;
     return own && own < levels ? own : levels;
 }
 
-/* Points of a grid: branches of a choice add up, independent hyperparameters multiply. */
-static double grid_points(const Study *study, int parent, uint32_t value) {
+/* Points of a grid: branches of a choice add up, independent hyperparameters multiply. The children
+ * of value number `value` of hyperparameter `parent`; of no parent: -1. */
+static double grid_points(const Study *study, uint32_t levels, int parent, uint32_t value) {
     double product = 1;
     for (uint32_t h = 0; h < study->hypers.count; h++) {
         const Hyper *hyper = &study->hypers.at[h];
         if (hyper->parent != parent || (parent >= 0 && hyper->parent_value != value)) continue;
-        uint32_t levels = levels_of(study, hyper);
-        double sum = 0;
-        for (uint32_t i = 0; i < levels; i++)
-            sum += hyper->kind == DOMAIN_CHOICE ? grid_points(study, (int)h, i) : 1;
-        product *= sum;
+        uint32_t count = levels_of(hyper, levels);
+        double branches = 0;
+        for (uint32_t i = 0; hyper->kind == DOMAIN_CHOICE && i < count; i++)
+            branches += grid_points(study, levels, (int)h, i);
+        product *= hyper->kind == DOMAIN_CHOICE ? branches : count;
     }
     return product;
 }
 
-static void read_grid(Checker *checker, Study *study, const Node *search, uint32_t trials) {
+/* grid(trials: n): the most levels with which the grid has no more points than that. */
+static void choose_levels(Checker *checker, Study *study, const Node *search, uint32_t trials) {
+    double least = grid_points(study, 1, -1, 0);
+    study->grid_levels = 1;
+    if (least > trials) {
+        diag_error(checker->diags, search->span, "%u trials are too few for a grid of %.0f points",
+                   trials, least);
+        return;
+    }
+    while (study->grid_levels < trials &&
+           grid_points(study, study->grid_levels + 1, -1, 0) <= trials)
+        study->grid_levels++;
+}
+
+static bool check_levels(Checker *checker, const Study *study, const Node *search) {
     for (uint32_t h = 0; h < study->hypers.count; h++) {
         const Hyper *hyper = &study->hypers.at[h];
-        if (levels_of(study, hyper)) continue;
+        if (levels_of(hyper, study->grid_levels)) continue;
         Diag *diag =
             diag_error(checker->diags, search->span,
                        "a grid over the range of '%s' needs a number of points", hyper->name);
-        diag_help(diag, "write grid(points: 5)");
+        diag_help(diag, "write grid(points: 5) for 5 values of each range, or grid(trials: 100)");
+        return false;
+    }
+    return true;
+}
+
+static void read_grid(Checker *checker, Study *study, const Node *search, uint32_t trials) {
+    if (trials && study->grid_levels) {
+        diag_error(checker->diags, search->span,
+                   "a grid has 'points' for each range or 'trials' in all, not both");
         return;
     }
-    double points = grid_points(study, -1, 0);
-    if (points > MAX_POINTS && !trials) {
-        diag_error(checker->diags, search->span, "the grid has %.0f points, more than %d", points,
-                   MAX_POINTS);
-        return;
+    if (trials) choose_levels(checker, study, search, trials);
+    if (!check_levels(checker, study, search)) return;
+    double points = grid_points(study, study->grid_levels, -1, 0);
+    if (points > MAX_POINTS) {
+        Diag *diag = diag_error(checker->diags, search->span,
+                                "the grid has %.0f points, more than %d", points, MAX_POINTS);
+        diag_help(diag, "write grid(trials: n) for the finest grid of at most n points");
     }
-    study->points = trials && trials < points ? trials : (uint32_t)points;
+    study->points = points > MAX_POINTS ? MAX_POINTS : (uint32_t)points;
 }
 
 /* ---- points ---- */
@@ -99,27 +125,43 @@ static bool near(double a, double b) {
     return fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b));
 }
 
+/* Whether a number within a range is on the range's own grid, if it has one. */
+static bool is_on_grid(const Hyper *hyper, double number) {
+    if (!hyper_count(hyper)) return true;
+    double step = hyper->step > 0 ? hyper->step : 1, value = number - hyper->offset;
+    double r = hyper->reciprocal ? hyper->scale / value : value / hyper->scale;
+    double cell = (r - hyper->lo) / step;
+    return fabs(cell - floor(cell + 0.5)) < 1e-6;
+}
+
+static bool read_point_range(Checker *checker, const Hyper *hyper, const Node *value,
+                             double *number) {
+    double least, most;
+    hyper_bounds(hyper, &least, &most);
+    if (!constant_value(value, number)) {
+        diag_error(checker->diags, value->span, "a value of '%s' must be a constant", hyper->name);
+        return false;
+    }
+    bool inside =
+        (*number >= least || near(*number, least)) && (*number <= most || near(*number, most));
+    if (!inside) {
+        diag_error(checker->diags, value->span, "%g is outside the range of '%s', %g to %g",
+                   *number, hyper->name, least, most);
+        return false;
+    }
+    if (is_on_grid(hyper, *number)) return true;
+    diag_error(checker->diags, value->span, "%g is not one of the %u values of '%s', %g to %g",
+               *number, hyper_count(hyper), hyper->name, least, most);
+    return false;
+}
+
 /* A number of a range, or the number of a value of a set. */
 static bool read_point_value(Checker *checker, const Hyper *hyper, const Node *value,
                              double *result) {
+    if (hyper->kind == DOMAIN_RANGE) return read_point_range(checker, hyper, value, result);
     double number = 0;
     bool constant = value->kind == N_BOOL || constant_value(value, &number);
     if (value->kind == N_BOOL) number = value->flag;
-    if (hyper->kind == DOMAIN_RANGE) {
-        double least, most;
-        hyper_bounds(hyper, &least, &most);
-        *result = number;
-        if (constant && (number >= least || near(number, least)) &&
-            (number <= most || near(number, most)))
-            return true;
-        if (constant)
-            diag_error(checker->diags, value->span, "%g is outside the range of '%s', %g to %g",
-                       number, hyper->name, least, most);
-        else
-            diag_error(checker->diags, value->span, "a value of '%s' must be a constant",
-                       hyper->name);
-        return false;
-    }
     const char *text = constant ? NULL : name_text(checker->arena, callee_of(value));
     for (uint32_t i = 0; i < hyper->count; i++) {
         bool same = hyper->kind == DOMAIN_VALUES ? constant && near(number, hyper->values[i])
@@ -203,6 +245,7 @@ static void read_point(Checker *checker, Study *study, const Node *point, double
         return;
     }
     uint32_t errors = diags_error_count(checker->diags);
+    check_named_once(checker, point);
     for (uint32_t i = 0; i < argument_count(point); i++) {
         const Node *argument = argument_at(point, i);
         if (argument->kind != N_ARG) {
@@ -247,6 +290,7 @@ void read_search(Checker *checker, Study *study, const Node *search) {
         return;
     }
     uint32_t trials = 0;
+    check_named_once(checker, call);
     for (uint32_t i = 0; i < argument_count(call); i++)
         read_argument(checker, study, argument_at(call, i), &trials);
     if (study->search == SEARCH_GRID)

@@ -1,6 +1,8 @@
 /* Studies: statements -> Study. Hyperparameters in source order, those of a choice behind it. */
 #include "compiler/check/checker.h"
 
+#include <math.h>
+
 typedef struct {
     Checker *checker;
     const Module *module;
@@ -41,6 +43,8 @@ static bool takes_parameters(const Decl *decl) {
     return decl->kind != N_DATA && decl->kind != N_STUDY && decl->kind != N_MODEL;
 }
 
+static void add_hyper(Reader *reader, const Hyper *hyper);
+
 /* The domains in the call of choice number `value`: hyperparameters that exist only there. */
 static void add_children(Reader *reader, uint32_t parent, uint32_t value) {
     Checker *checker = reader->checker;
@@ -71,7 +75,11 @@ static void add_children(Reader *reader, uint32_t parent, uint32_t value) {
         Node *argument = (Node *)argument_at(call, i);
         const Node *parameter = parameter_of(callee, call, i);
         if (!parameter || !is_domain(argument_value(argument))) continue;
-        Hyper child = {.name = arena_printf(checker->arena, "%s.%s", scope, parameter->name),
+        const char *name = arena_printf(checker->arena, "%s.%s", scope, parameter->name);
+        if (find_hyper(study, name) >= 0) /* two modules have an optimizer of that name */
+            name = arena_printf(checker->arena, "%s.%s", study->hypers.at[parent].labels[value],
+                                parameter->name);
+        Hyper child = {.name = name,
                        .role = ROLE_NUISANCE,
                        .span = argument->name_span,
                        .parent = (int)parent,
@@ -79,8 +87,16 @@ static void add_children(Reader *reader, uint32_t parent, uint32_t value) {
                        .argument = argument};
         if (!read_domain(checker, argument_value(argument), &child)) continue;
         child.structural = changes_code(parameter) || child.kind == DOMAIN_CHOICE;
-        vec_push(checker->arena, &study->hypers, child);
+        add_hyper(reader, &child);
     }
+}
+
+static void add_hyper(Reader *reader, const Hyper *hyper) {
+    Study *study = reader->study;
+    uint32_t at = study->hypers.count;
+    vec_push(reader->checker->arena, &study->hypers, *hyper);
+    for (uint32_t i = 0; hyper->kind == DOMAIN_CHOICE && i < hyper->count; i++)
+        add_children(reader, at, i);
 }
 
 static void read_hyper(Reader *reader, const Node *node) {
@@ -105,12 +121,10 @@ static void read_hyper(Reader *reader, const Node *node) {
         return;
     }
     hyper.structural = hyper.kind == DOMAIN_CHOICE || hyper.booleans;
-    uint32_t at = study->hypers.count;
-    vec_push(checker->arena, &study->hypers, hyper);
-    if (!strcmp(hyper.name, "batch")) study->batch_hyper = (int)at;
-    if (!strcmp(hyper.name, "optimizer")) study->optimizer_hyper = (int)at;
-    if (hyper.kind != DOMAIN_CHOICE) return;
-    for (uint32_t i = 0; i < hyper.count; i++) add_children(reader, at, i);
+    int at = (int)study->hypers.count;
+    if (!strcmp(hyper.name, "batch")) study->batch_hyper = at;
+    if (!strcmp(hyper.name, "optimizer")) study->optimizer_hyper = at;
+    add_hyper(reader, &hyper);
 }
 
 /* ---- structural or scalar ---- */
@@ -256,6 +270,18 @@ static void read_optimizer(Reader *reader, Node *node) {
     bind_arguments(reader->checker, optimizer, call);
 }
 
+static void read_schedule(Reader *reader, Node *node) {
+    NodeList *schedules = &reader->study->schedules;
+    for (uint32_t i = 0; i < schedules->count; i++) {
+        if (schedules->at[i]->name != node->name) continue;
+        Diag *diag = diag_error(reader->checker->diags, node->name_span, "'%s' has two schedules",
+                                node->name);
+        diag_note(diag, schedules->at[i]->name_span, "first here");
+        diag_help(diag, "write one after the other: '… then …'");
+    }
+    vec_push(reader->checker->arena, schedules, node);
+}
+
 static void read_evaluate(Reader *reader, const Node *node) {
     Checker *checker = reader->checker;
     Study *study = reader->study;
@@ -318,6 +344,12 @@ static void read_small(Reader *reader, Node *node) {
     }
 }
 
+/* "model", "steps": the word that starts a statement. */
+static const char *statement_word(NodeKind kind) {
+    const char *name = tree_kind_name(kind);
+    return strncmp(name, "use_", 4) ? name : name + 4;
+}
+
 static bool may_repeat(NodeKind kind) {
     return kind == N_HYPER || kind == N_USE_SCHEDULE || kind == N_ERROR;
 }
@@ -326,8 +358,9 @@ static void read_statement(Reader *reader, Node *node) {
     if (!may_repeat(node->kind)) {
         const Node *before = reader->seen[node->kind];
         if (before) {
-            Diag *diag = diag_error(reader->checker->diags, node->span,
-                                    "this statement stands twice in the study");
+            Diag *diag =
+                diag_error(reader->checker->diags, node->span, "the study has two '%s' statements",
+                           statement_word(node->kind));
             diag_note(diag, before->span, "first here");
             return;
         }
@@ -337,7 +370,7 @@ static void read_statement(Reader *reader, Node *node) {
     case N_HYPER: break; /* read before the others */
     case N_USE_MODEL: read_model(reader, node); break;
     case N_USE_OPTIMIZER: read_optimizer(reader, node); break;
-    case N_USE_SCHEDULE: vec_push(reader->checker->arena, &reader->study->schedules, node); break;
+    case N_USE_SCHEDULE: read_schedule(reader, node); break;
     case N_EVALUATE: read_evaluate(reader, node); break;
     case N_SELECT: read_select(reader, node); break;
     case N_SEARCH:
@@ -354,19 +387,18 @@ static const Node *find_metric(const Node *block, const char *name) {
         bool loss = statement->kind == N_ASSIGN && !strcmp(statement->name, "loss");
         if ((statement->kind == N_METRIC || loss) && !strcmp(statement->name, name))
             return statement;
-        for (uint32_t k = 0; k < statement->kids.count; k++) /* within if and repeat */
-            if (statement->kids.at[k]->kind == N_BLOCK) {
-                const Node *inner = find_metric(statement->kids.at[k], name);
-                if (inner) return inner;
-            }
+        const Node *inner = find_metric(statement, name); /* within if and repeat */
+        if (inner) return inner;
     }
     return NULL;
 }
 
 static void metric_names(const Node *block, Arena *arena, TextList *names) {
-    for (uint32_t i = 0; i < block->kids.count; i++)
-        if (block->kids.at[i]->kind == N_METRIC) vec_push(arena, names, block->kids.at[i]->name);
-    vec_push(arena, names, "loss");
+    for (uint32_t i = 0; i < block->kids.count; i++) {
+        const Node *statement = block->kids.at[i];
+        if (statement->kind == N_METRIC) vec_push(arena, names, statement->name);
+        metric_names(statement, arena, names);
+    }
 }
 
 static void check_selection(Reader *reader) {
@@ -378,6 +410,7 @@ static void check_selection(Reader *reader) {
     if (!find_metric(block, study->select_metric)) {
         TextList names = {0};
         metric_names(block, checker->arena, &names);
+        vec_push(checker->arena, &names, "loss");
         Diag *diag =
             diag_error(checker->diags, select ? place->span : place->name_span,
                        "model '%s' has no metric '%s'", study->model->name, study->select_metric);
@@ -401,6 +434,7 @@ static void check_selection(Reader *reader) {
                             split_names[study->select_split]);
     diag_note(diag, study->data->decl->node->name_span, "'%s' is declared here",
               study->data->decl->name);
+    diag_help(diag, "give it one, or select by another split: 'select min train.loss'");
 }
 
 static void check_steps(Reader *reader) {
@@ -421,22 +455,33 @@ static void check_steps(Reader *reader) {
                   study->hypers.at[study->optimizer_hyper].span, "the hyperparameter is here");
 }
 
-/* A sample larger than the split, a batch of no examples. */
+/* Whole numbers of examples; study->batch becomes the largest. */
+static void check_batch(Reader *reader) {
+    Study *study = reader->study;
+    if (study->batch_hyper < 0) return;
+    const Hyper *batch = &study->hypers.at[study->batch_hyper];
+    if (batch->kind == DOMAIN_CHOICE || batch->booleans) {
+        diag_error(reader->checker->diags, batch->span, "'batch' must be a number of examples");
+        return;
+    }
+    study->batch = 0;
+    for (uint32_t i = 0; i < hyper_count(batch); i++) {
+        double size = hyper_value(batch, i);
+        bool whole = size >= 1 && size <= 1e7 && size == floor(size);
+        if (whole && size > (double)study->batch) study->batch = (uint64_t)size;
+        if (whole) continue;
+        diag_error(reader->checker->diags, batch->span,
+                   "'batch' must be a whole number from 1 to 10000000, not %g", size);
+        return;
+    }
+}
+
+/* A sample larger than the split, an evaluation in smaller pieces than training. */
 static void check_sizes(Reader *reader) {
     Checker *checker = reader->checker;
     Study *study = reader->study;
     const Data *data = study->data;
-    if (study->batch_hyper >= 0) {
-        const Hyper *batch = &study->hypers.at[study->batch_hyper];
-        for (uint32_t i = 0; i < hyper_count(batch); i++) {
-            double size = hyper_value(batch, i);
-            if (size >= 1 && size == (double)(int64_t)size && size <= 1e7) continue;
-            diag_error(checker->diags, batch->span,
-                       "'batch' must be a whole number of at least 1, not %g", size);
-            break;
-        }
-        if (hyper_count(batch)) study->batch = (uint64_t)hyper_value(batch, 0);
-    }
+    check_batch(reader);
     const Node *evaluate = reader->seen[N_EVALUATE];
     if (study->evaluate_batch && study->evaluate_batch < study->batch) {
         Diag *diag =
