@@ -345,7 +345,9 @@ static bool run_waves(Sweep *sweep, bool *stopped, Fail *fail) {
     sweep->snapshot_time = sweep->commit_time = trial_clock();
     for (*stopped = false; !*stopped;) {
         if (!next_wave(sweep, fail)) return false;
-        if (!sweep->wave.count) return commit(sweep, fail);
+        /* A snapshot may have outlived its trials: killed behind their last commit. */
+        if (!sweep->wave.count)
+            return commit(sweep, fail) && file_remove(sweep->snapshot_path, fail);
         if (!run_wave(sweep, stopped, fail)) return false;
         bool over = !*stopped && sweep->snapshot.next >= sweep->snapshot.count;
         if (!over || !sweep->snapshot_stands) continue;
