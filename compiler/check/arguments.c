@@ -92,7 +92,7 @@ static void report_missing(Binding *b, bool mistaken) {
     }
 }
 
-int *bind_arguments(Checker *checker, const Decl *callee, const Node *call) {
+static int *bind(Checker *checker, const Decl *callee, const Node *call, bool complete) {
     Binding b = {
         .checker = checker, .callee = callee, .params = callee->node->kids.at[0], .call = call};
     uint32_t count = argument_count(call);
@@ -103,8 +103,16 @@ int *bind_arguments(Checker *checker, const Decl *callee, const Node *call) {
         binding[i] = bind_one(&b, i);
         mistaken |= binding[i] < 0;
     }
-    report_missing(&b, mistaken);
+    if (complete) report_missing(&b, mistaken);
     return binding;
+}
+
+int *bind_arguments(Checker *checker, const Decl *callee, const Node *call) {
+    return bind(checker, callee, call, true);
+}
+
+int *bind_some_arguments(Checker *checker, const Decl *callee, const Node *call) {
+    return bind(checker, callee, call, false);
 }
 
 void check_named_once(Checker *checker, const Node *list) {

@@ -35,6 +35,9 @@ Decl *resolve_quietly(const Module *module, const Node *name);
 /* The same for places that want one kind ("model"); a wrong kind or an unknown name is reported. */
 Decl *resolve_kind(Checker *checker, const Module *module, const Node *name, NodeKind kind);
 
+/* Reports a name without a module that two of the used modules have; false when there is one only. */
+bool report_ambiguous(Checker *checker, const Module *module, const Node *name);
+
 /* Reports an unknown name; the suggestion comes from `more`, the module's declarations and the
  * builtins of `contexts`. */
 void report_unknown(Checker *checker, const Module *module, const Node *name, unsigned contexts,
@@ -56,6 +59,8 @@ const Node *argument_value(const Node *argument);
  * arguments stand at their parameter's place; named ones anywhere. Reports unknown, doubled, superfluous and
  * missing ones. `what`: the callee as shown. */
 int *bind_arguments(Checker *checker, const Decl *callee, const Node *call);
+/* The same without those that are missing. */
+int *bind_some_arguments(Checker *checker, const Decl *callee, const Node *call);
 void check_builtin_call(Checker *checker, Builtin builtin, const Node *call, bool needs_like);
 /* Reports what is named twice among the N_ARG kids of `list`. */
 void check_named_once(Checker *checker, const Node *list);

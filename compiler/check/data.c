@@ -290,6 +290,7 @@ static void read_file_block(Checker *checker, Data *data, const Node *node) {
         else if (statement->kind == N_SPLIT) {
             if (split) diag_error(checker->diags, statement->span, "the data set is split twice");
             split = statement;
+            check_named_once(checker, statement);
             for (uint32_t k = 0; k < statement->kids.count; k++)
                 read_split_argument(checker, data, statement->kids.at[k]);
         }
@@ -339,6 +340,7 @@ static void read_data(Checker *checker, Decl *decl) {
     vec_push(checker->arena, &checker->checked->data, data);
     if (call->kind != N_CALL && call->kind != N_NAME) return;
     if (!data_kind(checker, call, &data->kind)) return;
+    check_named_once(checker, call);
     if (data->kind == DATA_GENERATE) {
         read_generate(checker, data, node, call);
         return;

@@ -105,7 +105,10 @@ static void report_cycle(Loader *loader, const Node *use, const Module *target) 
     }
     Diag *diag = diag_error(loader->checker->diags, use->name_span,
                             "module '%s' uses itself: %s -> %s", use->name, chain, use->name);
-    diag_help(diag, "move what both need into a module of its own");
+    if (!strcmp(chain, use->name))
+        diag_help(diag, "leave it out, or give this file another name");
+    else
+        diag_help(diag, "move what both need into a module of its own");
 }
 
 /* The module that `use` means, read if it was not read yet; NULL after a mistake. */

@@ -90,6 +90,7 @@ static void check_name(Scope *scope, const Node *name) {
     if (name->kind == N_NAME && is_local(scope, name->name)) return;
     if (is_member_of_value(scope, name)) return;
     const Decl *decl = resolve_quietly(scope->module, name);
+    if (decl && report_ambiguous(scope->checker, scope->module, name)) return;
     if (decl && !usable(decl)) report_misuse(scope, name, decl, "used as a value");
     if (!decl && !known_builtin(scope, name)) report_unknown_here(scope, name);
 }
@@ -116,6 +117,7 @@ static void check_call(Scope *scope, const Node *call) {
     if (callee->kind == N_NAME && is_local(scope, callee->name)) return;
     if (is_member_of_value(scope, callee)) return;
     const Decl *decl = resolve_quietly(scope->module, callee);
+    if (decl && report_ambiguous(scope->checker, scope->module, callee)) return;
     if (decl) {
         if (callable(scope, decl))
             bind_arguments(scope->checker, decl, call);

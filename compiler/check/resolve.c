@@ -128,6 +128,21 @@ void report_unknown(Checker *checker, const Module *module, const Node *name, un
     if (nearest) diag_help(diag, "did you mean '%s'?", nearest);
 }
 
+bool report_ambiguous(Checker *checker, const Module *module, const Node *name) {
+    const Decl *first = name->kind == N_NAME ? module_find(module, NULL, name->name) : NULL;
+    if (!first || first->module == module) return false;
+    for (uint32_t i = 0; i < module->uses.count; i++) {
+        const Module *other = module->uses.at[i];
+        if (other == first->module || !module_find(other, other->name, name->name)) continue;
+        Diag *diag = diag_error(checker->diags, name->span, "'%s' is in both modules '%s' and '%s'",
+                                name->name, first->module->name, other->name);
+        diag_help(diag, "write '%s.%s' or '%s.%s'", first->module->name, name->name, other->name,
+                  name->name);
+        return true;
+    }
+    return false;
+}
+
 Decl *resolve_kind(Checker *checker, const Module *module, const Node *name, NodeKind kind) {
     Arena *arena = checker->arena;
     if (name->kind != N_NAME && name->kind != N_MEMBER) {
@@ -139,6 +154,7 @@ Decl *resolve_kind(Checker *checker, const Module *module, const Node *name, Nod
         report_unknown(checker, module, name, 0, NULL);
         return NULL;
     }
+    if (report_ambiguous(checker, module, name)) return NULL;
     if (decl->kind == kind) return decl;
     Diag *diag = diag_error(checker->diags, name->span, "'%s' is %s, not %s",
                             name_text(arena, name), decl_word(decl->kind), decl_word(kind));

@@ -189,11 +189,7 @@ static bool exists_at(const Hyper *hyper, const double *values) {
 static void complete_point(Checker *checker, Study *study, const Node *point, double *values) {
     for (uint32_t h = 0; h < study->hypers.count; h++) {
         const Hyper *hyper = &study->hypers.at[h];
-        bool exists = exists_at(hyper, values);
-        if (!exists && !isnan(values[h]))
-            diag_error(checker->diags, point->span, "'%s' does not exist at this point",
-                       hyper->name);
-        if (!exists || !isnan(values[h])) continue;
+        if (!exists_at(hyper, values) || !isnan(values[h])) continue;
         if (hyper->role == ROLE_FIXED) {
             values[h] = 0;
             continue;

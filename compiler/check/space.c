@@ -29,7 +29,8 @@ static bool read_bounds(Checker *checker, const Node *low, const Node *high, Hyp
     double *const values[] = {&hyper->lo, &hyper->hi};
     for (int i = 0; i < 2; i++)
         if (!constant_value(ends[i], values[i]) || !isfinite(*values[i])) {
-            diag_error(checker->diags, ends[i]->span, "the ends of a range must be constants");
+            diag_error(checker->diags, ends[i]->span,
+                       "the ends of a range must be finite constants");
             return false;
         }
     return true;
@@ -62,8 +63,13 @@ static bool read_simple_range(Checker *checker, const Node *range, Hyper *hyper)
                check_bounds(checker, range, hyper);
     }
     Diag *diag = diag_error(checker->diags, range->span, "this is no range of '%s'", hyper->name);
-    diag_help(diag, "a range is [low, high] or log(low, high), with a constant added, subtracted, "
-                    "multiplied or divided");
+    double number;
+    if (constant_value(range, &number))
+        diag_help(diag, "write 'fixed %s = %g' for one value", hyper->name, number);
+    else
+        diag_help(diag,
+                  "a range is [low, high] or log(low, high), with a constant added, subtracted, "
+                  "multiplied or divided");
     return false;
 }
 
@@ -229,10 +235,6 @@ static bool make_labels_unique(Checker *checker, const Node *set, Hyper *hyper) 
 
 static bool read_set(Checker *checker, const Node *set, Hyper *hyper) {
     hyper->count = set->kids.count;
-    if (!hyper->count) {
-        diag_error(checker->diags, set->span, "the set of '%s' is empty", hyper->name);
-        return false;
-    }
     hyper->values = arena_alloc(checker->arena, hyper->count * sizeof *hyper->values);
     hyper->labels = arena_alloc(checker->arena, hyper->count * sizeof *hyper->labels);
     hyper->choices = arena_alloc(checker->arena, hyper->count * sizeof *hyper->choices);

@@ -45,41 +45,58 @@ static bool takes_parameters(const Decl *decl) {
 
 static void add_hyper(Reader *reader, const Hyper *hyper);
 
+static void report_unchosen(Checker *checker, const Node *choice, const char *what) {
+    diag_error(checker->diags, choice->span, "'%s' is %s; it cannot be chosen",
+               name_text(checker->arena, callee_of(choice)), what);
+}
+
+/* What a value of a choice names; NULL for a builtin function, or after a mistake. */
+static const Decl *find_choice(Reader *reader, const Hyper *hyper, const Node *choice) {
+    Checker *checker = reader->checker;
+    const Node *name = callee_of(choice);
+    if (!strcmp(hyper->name, "optimizer"))
+        return resolve_kind(checker, reader->module, name, N_OPTIMIZER);
+    const Decl *decl = resolve_quietly(reader->module, name);
+    if (!decl) {
+        Builtin builtin = name->kind == N_NAME ? builtin_find(name->name) : BUILTIN_NONE;
+        if (builtin == BUILTIN_NONE)
+            report_unknown(checker, reader->module, name, BUILTIN_IN_MODEL, NULL);
+        else if (builtin_info[builtin].is_value)
+            report_unchosen(checker, choice, "a value");
+        return NULL;
+    }
+    if (report_ambiguous(checker, reader->module, name)) return NULL;
+    if (takes_parameters(decl)) return decl;
+    report_unchosen(checker, choice, decl_word(decl->kind));
+    return NULL;
+}
+
+/* "adam.lr"; "mine.adam.lr" where two modules have an optimizer of that name. */
+static const char *child_name(Reader *reader, const char *label, const char *parameter) {
+    Arena *arena = reader->checker->arena;
+    const char *name = arena_printf(arena, "%s.%s", last_component(label), parameter);
+    if (find_hyper(reader->study, name) < 0) return name;
+    return arena_printf(arena, "%s.%s", label, parameter);
+}
+
 /* The domains in the call of choice number `value`: hyperparameters that exist only there. */
 static void add_children(Reader *reader, uint32_t parent, uint32_t value) {
     Checker *checker = reader->checker;
-    Study *study = reader->study;
-    Node *call = study->hypers.at[parent].choices[value];
-    if (!strcmp(study->hypers.at[parent].name, "optimizer")) {
-        if (!resolve_kind(checker, reader->module, callee_of(call), N_OPTIMIZER)) return;
-    } else if (call->kind != N_CALL) {
-        const Decl *named = resolve_quietly(reader->module, call);
-        bool builtin = call->kind == N_NAME && builtin_find(call->name) != BUILTIN_NONE;
-        if (!named && !builtin)
-            report_unknown(checker, reader->module, call, BUILTIN_IN_MODEL, NULL);
-        return;
-    }
-    const Decl *callee = resolve_quietly(reader->module, callee_of(call));
-    if (!callee) {
-        report_unknown(checker, reader->module, callee_of(call), BUILTIN_IN_MODEL, NULL);
-        return;
-    }
-    if (!takes_parameters(callee)) {
-        diag_error(checker->diags, call->span, "'%s' is %s; it cannot be chosen", callee->name,
-                   decl_word(callee->kind));
-        return;
-    }
-    bind_arguments(checker, callee, call);
-    const char *scope = last_component(study->hypers.at[parent].labels[value]);
+    const Hyper *chooser = &reader->study->hypers.at[parent];
+    const char *label = chooser->labels[value];
+    Node *call = chooser->choices[value];
+    const Decl *callee = find_choice(reader, chooser, call);
+    if (!callee) return;
+    /* A function gets its other arguments where the model calls it. */
+    if (callee->kind == N_OPTIMIZER)
+        bind_arguments(checker, callee, call);
+    else
+        bind_some_arguments(checker, callee, call);
     for (uint32_t i = 0; i < argument_count(call); i++) {
         Node *argument = (Node *)argument_at(call, i);
         const Node *parameter = parameter_of(callee, call, i);
         if (!parameter || !is_domain(argument_value(argument))) continue;
-        const char *name = arena_printf(checker->arena, "%s.%s", scope, parameter->name);
-        if (find_hyper(study, name) >= 0) /* two modules have an optimizer of that name */
-            name = arena_printf(checker->arena, "%s.%s", study->hypers.at[parent].labels[value],
-                                parameter->name);
-        Hyper child = {.name = name,
+        Hyper child = {.name = child_name(reader, label, parameter->name),
                        .role = ROLE_NUISANCE,
                        .span = argument->name_span,
                        .parent = (int)parent,
@@ -122,6 +139,11 @@ static void read_hyper(Reader *reader, const Node *node) {
     }
     hyper.structural = hyper.kind == DOMAIN_CHOICE || hyper.booleans;
     int at = (int)study->hypers.count;
+    if (!strcmp(hyper.name, "optimizer") && hyper.kind != DOMAIN_CHOICE) {
+        diag_help(diag_error(checker->diags, domain->span, "these are no optimizers"),
+                  "write 'scientific optimizer in {optim.sgd(lr: log(1e-3, 1)), …}'");
+        return;
+    }
     if (!strcmp(hyper.name, "batch")) study->batch_hyper = at;
     if (!strcmp(hyper.name, "optimizer")) study->optimizer_hyper = at;
     add_hyper(reader, &hyper);

@@ -65,7 +65,7 @@ Graph *elaborate_generate(const Checked *checked, Data *data, int64_t batch, Are
     data->fields.count = 0;
     for (uint32_t i = 0; i < frame.names.count; i++)
         add_field(&in, data, &frame.names.at[i], assignment_place(block, frame.names.at[i].name));
-    if (!data->fields.count) {
+    if (!data->fields.count && diags_error_count(diags) == errors) {
         Diag *diag = diag_error(diags, data->decl->node->name_span, "data set '%s' has no field",
                                 data->decl->name);
         diag_help(diag, "give it one: x = uniform(0, 1)");

@@ -217,7 +217,6 @@ static GNode *join(Interp *in, Graph *graph, GNode **nodes, uint32_t count, uint
 
 Value view_stack(Interp *in, const Value *values, uint32_t count, Span span) {
     Elem elem;
-    if (!count) return interp_fail(in, span, "an array needs at least one element");
     if (!common_elem(in, values, count, "stack", span, &elem)) return value_error();
     GNode **nodes = arena_alloc(in->arena, count * sizeof *nodes);
     for (uint32_t i = 0; i < count; i++)
