@@ -231,7 +231,7 @@ static bool read_values(const Study *study, const TensorFile *file, double *valu
         free(key);
         if (!good) return false;
     }
-    return true;
+    return study_values_complete(study, values, fail);
 }
 
 static bool same_shape(const Tensor *a, const Tensor *b) {
@@ -281,6 +281,20 @@ static bool read_trial(const Study *study, const TensorFile *file, Trial *trial,
     if (copy_tensors(study, file, trial, fail)) return true;
     trial_free(trial);
     return false;
+}
+
+bool checkpoint_rank(const Study *study, const char *path, Kept *kept, Fail *fail) {
+    TensorFile file;
+    uint64_t number = 0;
+    if (!safetensors_read(path, &file, fail)) return false;
+    bool good = check_origin(study, &file, fail) &&
+                note_number(&file, "trial", UINT32_MAX, &number, fail) &&
+                note_number(&file, "step", UINT64_MAX, &kept->step, fail) &&
+                note_real(&file, "value", &kept->value, fail);
+    kept->trial = (uint32_t)number;
+    safetensors_release(&file);
+    if (!good) fail_context(fail, "checkpoint '%s'", path);
+    return good;
 }
 
 bool checkpoint_read(const Study *study, const char *path, Trial *trial, Fail *fail) {

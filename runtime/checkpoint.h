@@ -7,8 +7,8 @@
  *
  *     DIR/checkpoints/trial-0007-step-001500.safetensors
  *         parameters by name, states as "optimizer.v.dense1.weight";
- *         __metadata__: program, study, trial, step, key, hyperparameters, the metric's value,
- * fingerprints
+ *         __metadata__: program, study, trial, step, key, hyperparameters, the metric and its
+ *         value, fingerprints
  *
  * The files alone determine the ranking again: value, trial and step stand in their metadata. */
 #ifndef TUNE_RUNTIME_CHECKPOINT_H
@@ -44,6 +44,10 @@ bool ranking_has_name(const Ranking *ranking, const char *name);
 /* The trial as it stands, durable under `path` when this returns true. */
 bool checkpoint_write(const Study *study, const Trial *trial, double value, const char *path,
                       Fail *fail);
+
+/* What the file itself says of its place in the ranking, after checking that it is whole and of
+ * this program and study. */
+bool checkpoint_rank(const Study *study, const char *path, Kept *kept, Fail *fail);
 
 /* Makes *trial from a file, after checking that it belongs to this program and study and is
  * complete. Its values and step are those of the file. The caller frees it with trial_free. */

@@ -1,6 +1,6 @@
 /* The subcommands of a generated program: one function each, in cli_NAME.c (trials, show and
- * studies: cli_show.c). They print results on stdout. *status is the exit status of a command that
- * did not fail. */
+ * studies: cli_show.c; checkpoints: cli_checkpoints.c). They print results on stdout. *status is
+ * the exit status of a command that did not fail. */
 #ifndef TUNE_RUNTIME_CLI_H
 #define TUNE_RUNTIME_CLI_H
 
@@ -18,5 +18,6 @@ bool cli_eval(const Cli *cli, int *status, Fail *fail);
 bool cli_studies(const Cli *cli, int *status, Fail *fail);
 bool cli_trials(const Cli *cli, int *status, Fail *fail);
 bool cli_show(const Cli *cli, int *status, Fail *fail);
+bool cli_checkpoints(const Cli *cli, int *status, Fail *fail);
 
 #endif

@@ -11,11 +11,15 @@
 
 static bool trial_values(const Cli *cli, const Study *study, double *values, Fail *fail) {
     int64_t trial = cli->options->trial;
-    if (trial < 0) return study_values_set(study, values, fail);
+    char note[200];
+    study_settings_note(study, note, sizeof note);
+    if (*note) fprintf(stderr, "%s: note: %s\n", study->info->name, note);
     if (trial >= study_trials(study))
         return fail_set(fail, "study '%s' has trials 0 to %u", study->info->name,
                         study_trials(study) - 1);
-    return study_values(study, (uint32_t)trial / study->info->seeds, values, fail);
+    bool good = trial < 0 ? study_values_set(study, values, fail)
+                          : study_values(study, (uint32_t)trial / study->info->seeds, values, fail);
+    return good && study_settings_used(study, values, fail);
 }
 
 static void print_evaluation(const Study *study, const Trial *trial) {
@@ -23,7 +27,7 @@ static void print_evaluation(const Study *study, const Trial *trial) {
     const TuneTrialHeader *header = trial_header(trial);
     printf("step %" PRIu64, header->step);
     if (trial->variant->train)
-        printf("  train.loss %.5g  grad_norm %.5g", header->loss, header->grad_norm);
+        printf("  loss %.5g  grad_norm %.5g", header->loss, header->grad_norm);
     for (uint32_t e = 0; e < study->evaluation_count; e++)
         for (uint32_t m = 0; m < info->metric_count; m++) {
             char *name = result_metric_name(info, study->evaluations[e].split, m);
@@ -36,7 +40,12 @@ static void print_evaluation(const Study *study, const Trial *trial) {
 
 static json_t *evaluation_json(const Study *study, const Trial *trial) {
     json_t *object = json_object(), *metrics = json_object();
-    json_object_set_new(object, "step", json_integer((json_int_t)trial_header(trial)->step));
+    const TuneTrialHeader *header = trial_header(trial);
+    json_object_set_new(object, "step", json_integer((json_int_t)header->step));
+    if (trial->variant->train) {
+        json_object_set_new(object, "loss", result_real(header->loss));
+        json_object_set_new(object, "grad_norm", result_real(header->grad_norm));
+    }
     for (uint32_t e = 0; e < study->evaluation_count; e++)
         result_add_metrics(metrics, study->info, study->evaluations[e].split,
                            trial->metrics + (size_t)e * study->info->metric_count);

@@ -2,8 +2,9 @@
  * data*.c files.
  *
  *     data.c ─┬─ data_idx.c ──┐
- *             ├─ data_npy.c ──┴─ data_array.c    one file per field: header, then values of one
- * type ├─ data_csv.c                      one file for all fields └─ data_generate.c no file
+ *             ├─ data_npy.c ──┴─ data_array.c    one file per field: header, values of one type
+ *             ├─ data_csv.c                      one file for all fields
+ *             └─ data_generate.c                 no file
  *
  * A reader allocates set->fields[f] with data_allocate and sets set->examples; data.c releases
  * them, also after a failure, and does the rest (splits, order). */

@@ -31,19 +31,21 @@ static void add_batch(const TuneStudy *info, const Scratch *scratch, uint64_t ro
     }
 }
 
-static void sum_examples(const TuneStudy *info, const TuneVariant *variant, const Scratch *scratch,
+static bool sum_examples(const TuneStudy *info, const TuneVariant *variant, const Scratch *scratch,
                          const EvaluationRows *rows, TuneContext *context) {
     for (uint64_t at = 0; at < rows->count; at += variant->evaluate_batch) {
         uint64_t left = rows->count - at;
+        if (scratch_stopped(scratch)) return false;
         context->index = rows->index + at;
         variant->evaluate(context);
         add_batch(info, scratch, left < variant->evaluate_batch ? left : variant->evaluate_batch);
     }
     for (uint32_t t = 0; t < info->total_count; t++)
         if (info->totals[t] == TUNE_MEAN) scratch->totals[t] /= (double)rows->count;
+    return true;
 }
 
-void evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
+bool evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
               const EvaluationRows *rows, double *metrics) {
     const TuneStudy *info = study->info;
     TuneContext context = {.trial = trial->block,
@@ -54,8 +56,10 @@ void evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
                            .metrics = metrics};
     for (uint32_t t = 0; t < info->total_count; t++)
         scratch->totals[t] = total_start(info->totals[t]);
-    if (trial->variant->evaluate && rows->count)
-        sum_examples(info, trial->variant, scratch, rows, &context);
+    if (trial->variant->evaluate && rows->count &&
+        !sum_examples(info, trial->variant, scratch, rows, &context))
+        return false;
     for (uint32_t m = 0; m < info->metric_count; m++) metrics[m] = NAN;
     if (trial->variant->finish) trial->variant->finish(&context);
+    return true;
 }

@@ -1,8 +1,9 @@
-/* Errors of the runtime: a reason that travels upward. A function that can fail takes `Fail *fail` last, returns
- * false (or NULL) and has set it; callers may add context and pass it on; only main.c prints and exits.
+/* Errors of the runtime: a reason that travels upward. A function that can fail takes `Fail *fail`
+ * last, returns false (or NULL) and has set it; callers may add context and pass it on; only main.c
+ * prints and exits.
  *
- *     if (!data_load(data, dir, &set, fail)) return fail_context(fail, "data set '%s'", data->name);
- */
+ *     if (!data_load(data, dir, &set, fail))
+ *         return fail_context(fail, "data set '%s'", data->name); */
 #ifndef TUNE_RUNTIME_FAIL_H
 #define TUNE_RUNTIME_FAIL_H
 
@@ -14,7 +15,8 @@ typedef struct {
     int exit_status; /* 1 unless set */
 } Fail;
 
-/* Always return false, so that `return fail_set(…)` reads well. errno text: write it with %s and strerror. */
+/* Always return false, so that `return fail_set(…)` reads well. errno text: write it with %s and
+ * strerror. */
 bool fail_set(Fail *fail, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool fail_help(Fail *fail, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Puts "context: " in front of the text. */

@@ -1,8 +1,8 @@
 /* Files: a name holds either the old contents or the new ones, never a part.
  *
  *     struct iovec parts[] = {{header, header_bytes}, {data, data_bytes}};
- *     if (!file_write(path, parts, 2, fail)) return false;     // temporary, fsync, rename, fsync
- * of the directory
+ *     if (!file_write(path, parts, 2, fail)) return false;
+ *     // a temporary file, fsync, rename, fsync of the directory
  *
  * Temporaries are called NAME.PID.tmp and stand beside NAME; a run that is killed leaves them
  * behind, and file_sweep_directory removes them at the next start. */

@@ -52,14 +52,39 @@ static bool check_processor(const TuneProgram *program, Fail *fail) {
     return true;
 }
 
-static char *join(int count, char **arguments) {
-    char *text = file_text("%s", arguments[0]);
-    for (int i = 1; i < count; i++) {
-        char *longer = file_text("%s %s", text, arguments[i]);
+static bool is_plain(const char *argument) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=./:,@%";
+    return *argument && strspn(argument, plain) == strlen(argument);
+}
+
+/* As a shell wants it: quoted where it is not plain. The caller frees. */
+static char *quoted(const char *argument) {
+    if (is_plain(argument)) return file_text("%s", argument);
+    char *text = malloc(4 * strlen(argument) + 3);
+    if (!text) abort();
+    char *to = text;
+    *to++ = '\'';
+    for (const char *from = argument; *from; from++)
+        if (*from == '\'')
+            to = stpcpy(to, "'\\''");
+        else
+            *to++ = *from;
+    strcpy(to, "'");
+    return text;
+}
+
+/* The command that runs this program the same way again. */
+static char *command_line(int count, char **arguments) {
+    char *text = NULL;
+    for (int i = 0; i < count; i++) {
+        char *argument = quoted(arguments[i]);
+        char *longer = file_text("%s%s%s", text ? text : "", text ? " " : "", argument);
+        free(argument);
         free(text);
         text = longer;
     }
-    return text;
+    return text ? text : file_text("%s", tune_program.name);
 }
 
 static bool run_command(const Cli *cli, int *status, Fail *fail) {
@@ -78,6 +103,7 @@ static bool run_command(const Cli *cli, int *status, Fail *fail) {
     case COMMAND_STUDIES: return cli_studies(cli, status, fail);
     case COMMAND_TRIALS: return cli_trials(cli, status, fail);
     case COMMAND_SHOW: return cli_show(cli, status, fail);
+    case COMMAND_CHECKPOINTS: return cli_checkpoints(cli, status, fail);
     case COMMAND_COUNT: break;
     }
     return false;
@@ -87,8 +113,9 @@ int main(int count, char **arguments) {
     Fail fail = {0};
     Options options;
     int status = 0;
-    Cli cli = {
-        .program = &tune_program, .command_line = join(count, arguments), .options = &options};
+    Cli cli = {.program = &tune_program,
+               .command_line = command_line(count, arguments),
+               .options = &options};
     bool good =
         options_parse(count, arguments, &options, &fail) && run_command(&cli, &status, &fail);
     if (good && (fflush(stdout) != 0 || ferror(stdout)))

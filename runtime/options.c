@@ -21,6 +21,8 @@ static const CommandInfo commands[COMMAND_COUNT] = {
     [COMMAND_STUDIES] = {"studies", "", "the studies of this program and how far they are"},
     [COMMAND_TRIALS] = {"trials", "", "table of all trials of a study"},
     [COMMAND_SHOW] = {"show", "TRIAL", "one trial: its values and all of its evaluations"},
+    [COMMAND_CHECKPOINTS] = {"checkpoints", "",
+                             "the best checkpoints, as the files alone tell it, without the store"},
 };
 
 typedef enum {
@@ -43,6 +45,7 @@ typedef enum {
 #define FOR(command) (1u << COMMAND_##command)
 #define FOR_ALL ((1u << COMMAND_COUNT) - 1)
 #define FOR_RUNS (FOR(SWEEP) | FOR(TRAIN) | FOR(EVAL))
+#define FOR_STORE (FOR_ALL & ~(FOR(TRAIN) | FOR(EVAL)))
 
 typedef struct {
     const char *name, *argument;
@@ -55,7 +58,7 @@ static const FlagInfo flags[FLAG_COUNT] = {
     [FLAG_SET] = {"--set", "NAME=VALUE", FOR(SWEEP) | FOR(TRAIN),
                   "the same value of a hyperparameter in every trial; may be repeated"},
     [FLAG_DATA] = {"--data", "DIR", FOR_RUNS, "directory of the data files (default: .)"},
-    [FLAG_STORE] = {"--store", "DIR", FOR(SWEEP) | FOR(TRIALS) | FOR(SHOW) | FOR(STUDIES),
+    [FLAG_STORE] = {"--store", "DIR", FOR_STORE,
                     "directory of results (default: PROGRAM-STUDY.study)"},
     [FLAG_THREADS] = {"--threads", "N", FOR_RUNS, "threads (default: the cores of this machine)"},
     [FLAG_WAVE] = {"--wave", "N", FOR(SWEEP),
@@ -240,7 +243,7 @@ void options_help(const Options *options, const TuneProgram *program) {
     printf("usage: %s %s%s%s [flags]\n  %s\n\ncommands\n", program->name, own->name,
            *own->arguments ? " " : "", own->arguments, own->summary);
     for (uint32_t c = 0; c < COMMAND_COUNT; c++)
-        printf("  %-8s %s\n", commands[c].name, commands[c].summary);
+        printf("  %-11s %s\n", commands[c].name, commands[c].summary);
     printf("\nflags of %s\n", own->name);
     for (uint32_t f = 0; f < FLAG_COUNT; f++) {
         if (!(flags[f].commands >> options->command & 1)) continue;

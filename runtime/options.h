@@ -1,6 +1,6 @@
 /* The command line of a generated program.
  *
- *     program [sweep|train|eval|studies|trials|show] [flags]
+ *     program [sweep|train|eval|studies|trials|show|checkpoints] [flags]
  *
  * One table holds the flags, one the commands (options.c); --help is printed from them. A flag that
  * does not exist, or not for this command, is refused with the nearest one and exit status 2. */
@@ -19,6 +19,7 @@ typedef enum {
     COMMAND_STUDIES,
     COMMAND_TRIALS,
     COMMAND_SHOW,
+    COMMAND_CHECKPOINTS,
     COMMAND_COUNT
 } Command;
 

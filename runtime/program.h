@@ -1,8 +1,9 @@
-/* The binary contract between a generated program and its runtime: the one header both sides include.
+/* The binary contract between a generated program and its runtime: the one header both sides
+ * include.
  *
- * The compiler writes one constant `tune_program` (emit/descriptor.c prints it as C and the system's cc compiles it
- * against this file) and object code for the entries; the runtime interprets the descriptor, and the entries
- * are its hot loop.
+ * The compiler writes one constant `tune_program` (emit/descriptor.c prints it as C and the
+ * system's cc compiles it against this file) and object code for the entries; the runtime
+ * interprets the descriptor, and the entries are its hot loop.
  *
  *     tune_program ─┬─ data sets ─ fields, splits
  *                   └─ studies ─┬─ hyperparameters
@@ -10,8 +11,9 @@
  *                               └─ variants ─ entries: init, train, evaluate, finish
  *
  * A trial's block (SPACE_TRIAL), each part aligned to 64 bytes:
- *     TuneTrialHeader | double hyperparameter[hyper_count] | real params[P] | real states[S][P, each padded to 64 bytes]
- * Saving the block saves the trial. Scratch is the worker's; it may hold anything between calls. */
+ *     TuneTrialHeader | double hyperparameter[hyper_count] | real params[P] | real states[S][P]
+ * (each state begins aligned, too). Saving the block saves the trial. Scratch is the worker's; it
+ * may hold anything between calls. */
 #ifndef TUNE_RUNTIME_PROGRAM_H
 #define TUNE_RUNTIME_PROGRAM_H
 
@@ -20,42 +22,60 @@
 
 enum { TUNE_ABI = 1, TUNE_ALIGN = 64, TUNE_MAX_RANK = 6 };
 
-typedef enum { TUNE_BOOL, TUNE_U8, TUNE_I32, TUNE_U32, TUNE_F32, TUNE_F64 } TuneElem; /* = Elem of the compiler */
+typedef enum {
+    TUNE_BOOL,
+    TUNE_U8,
+    TUNE_I32,
+    TUNE_U32,
+    TUNE_F32,
+    TUNE_F64
+} TuneElem; /* = Elem of the compiler */
 
-/* Randomness: Philox4x32-10 (Salmon et al. 2011) with key {key[0], key[1]} and counter {low and high half of the element number,
- * low half of step, site}. Word w of the block is word w of the result. */
+/* Randomness: Philox4x32-10 (Salmon et al. 2011) with key {key[0], key[1]} and counter {low and
+ * high half of the element number, low half of step, site}. Word w of the block is word w of the
+ * result. */
 typedef struct {
     uint64_t step;          /* steps done; the train entry adds one */
-    uint32_t key[2];        /* from study seed and trial seed; see tune_trial_key in runtime/trial.c */
-    uint64_t first_example; /* generate: number of row 0; else 0. Element number = at + first_example * (elements per row) */
+    uint32_t key[2];        /* from study seed and trial seed; see philox_key in runtime/philox.h */
+    uint64_t first_example; /* generate: number of row 0; else 0. Element number = at +
+                               first_example * (elements per row) */
     double loss;            /* of the last training step, before its update */
     double grad_norm;       /* global norm of the gradient of that step, before clipping */
 } TuneTrialHeader;
 
 typedef struct {
-    char *trial;               /* the trial's block */
-    char *scratch;             /* scratch_bytes of the variant, aligned to 64 */
-    void *const *fields;       /* base of each field of the data set, at example 0; generate: where to write row 0 */
-    const int32_t *index;      /* [batch] example of each row; rows past the end of a partial batch repeat a valid one */
-    void *const *examples;     /* evaluate: real [evaluate_batch] per total */
-    const double *totals;      /* finish: [total_count] */
-    double *metrics;           /* finish: [metric_count] */
+    char *trial;           /* the trial's block */
+    char *scratch;         /* scratch_bytes of the variant, aligned to 64 */
+    void *const *fields;   /* base of each field of the data set, at example 0; generate: where to
+                              write row 0 */
+    const int32_t *index;  /* [batch] example of each row; rows past the end of a partial batch
+                              repeat a valid one */
+    void *const *examples; /* evaluate: real [evaluate_batch] per total */
+    const double *totals;  /* finish: [total_count] */
+    double *metrics;       /* finish: [metric_count] */
 } TuneContext;
 
 typedef void (*TuneEntry)(const TuneContext *context);
 
-typedef enum { TUNE_FIELD_U8, TUNE_FIELD_I32, TUNE_FIELD_F32, TUNE_FIELD_F64, TUNE_FIELD_CLASS } TuneFieldType;
+typedef enum {
+    TUNE_FIELD_U8,
+    TUNE_FIELD_I32,
+    TUNE_FIELD_F32,
+    TUNE_FIELD_F64,
+    TUNE_FIELD_CLASS
+} TuneFieldType;
 
 typedef struct {
     const char *name;
     TuneFieldType type;
-    TuneElem elem; /* in memory: CLASS and I32 are i32; F64 data is f32 unless the program says f64 */
+    TuneElem
+        elem; /* in memory: CLASS and I32 are i32; F64 data is f32 unless the program says f64 */
     uint32_t rank;
-    int64_t dims[TUNE_MAX_RANK]; /* of one example */
-    int64_t classes;             /* CLASS: labels must be 0..classes-1 */
+    int64_t dims[TUNE_MAX_RANK];    /* of one example */
+    int64_t classes;                /* CLASS: labels must be 0..classes-1 */
     const char *const *class_names; /* csv categories, or NULL */
-    const char *file;            /* idx, npy: name below --data; else NULL */
-    const char *const *columns;  /* csv */
+    const char *file;               /* idx, npy: name below --data; else NULL */
+    const char *const *columns;     /* csv */
     uint32_t column_count;
 } TuneField;
 
@@ -80,9 +100,10 @@ typedef struct {
 typedef enum { TUNE_SCIENTIFIC, TUNE_NUISANCE, TUNE_FIXED } TuneRole;
 typedef enum { TUNE_RANGE, TUNE_VALUES, TUNE_CHOICE } TuneDomain;
 
-/* See Hyper in compiler/check/checked.h for the meaning: u in [0,1) -> r = lo + u (hi - lo) or lo (hi/lo)^u; rounded to lo + k step,
- * or to an integer (the interval then reaches half a grid cell beyond its ends, so that the end values get their full share);
- * value = offset + scale * r, or offset + scale / r. A CHOICE's or VALUES' u picks value floor(u * count). */
+/* See Hyper in compiler/check/checked.h for the meaning: u in [0,1) -> r = lo + u (hi - lo) or lo
+ * (hi/lo)^u; rounded to lo + k step, or to an integer (the interval then reaches half a grid cell
+ * beyond its ends, so that the end values get their full share); value = offset + scale * r, or
+ * offset + scale / r. A CHOICE's or VALUES' u picks value floor(u * count). */
 typedef struct {
     const char *name;
     TuneRole role;
@@ -100,24 +121,25 @@ typedef struct {
     const char *name; /* "dense1.weight" */
     uint32_t rank;
     int64_t dims[TUNE_MAX_RANK];
-    int64_t offset;   /* elements into the flat vector; in params and likewise in every state */
+    int64_t offset; /* elements into the flat vector; in params and likewise in every state */
 } TuneParam;
 
 typedef enum { TUNE_MEAN, TUNE_SUM, TUNE_MAX, TUNE_MIN } TuneTotal;
 
 typedef struct {
-    const char *name;            /* "width=32" */
-    const int32_t *choice;       /* [hyper_count] value number of each structural hyperparameter that exists here; -1 otherwise */
+    const char *name;      /* "width=32" */
+    const int32_t *choice; /* [hyper_count] value number of each structural hyperparameter that
+                              exists here; -1 otherwise */
     uint64_t batch, evaluate_batch;
     uint64_t trial_bytes, scratch_bytes; /* scratch: the most that any entry needs */
-    uint64_t params_offset;      /* bytes into the trial block */
-    const uint64_t *state_offsets; /* [state_count] */
-    uint64_t value_count;        /* P */
+    uint64_t params_offset;              /* bytes into the trial block */
+    const uint64_t *state_offsets;       /* [state_count] */
+    uint64_t value_count;                /* P */
     uint32_t param_count, state_count;
     const TuneParam *params;
     const char *const *state_names;
     TuneEntry init, train, evaluate, finish; /* NULL where there is nothing to do */
-    double step_flops;           /* of one training step and trial */
+    double step_flops;                       /* of one training step and trial */
 } TuneVariant;
 
 typedef enum { TUNE_QUASIRANDOM, TUNE_RANDOM, TUNE_GRID, TUNE_POINTS } TuneSearch;
@@ -129,13 +151,16 @@ typedef struct {
     uint32_t hyper_count;
     const TuneHyper *hypers;
     TuneSearch search;
-    uint32_t grid_levels;    /* GRID: levels of every RANGE, ends included (fewer where its own grid has fewer) */
-    uint32_t points, seeds;  /* trials = points * seeds; trial t is point t / seeds with trial seed t % seeds */
+    uint32_t grid_levels; /* GRID: levels of every RANGE, ends included (fewer where its own grid
+                             has fewer) */
+    uint32_t points,
+        seeds; /* trials = points * seeds; trial t is point t / seeds with trial seed t % seeds */
     uint64_t search_seed, seed;
-    const double *point_values; /* POINTS: [points][hyper_count]; value (RANGE) or value number; NaN where it does not exist */
+    const double *point_values; /* POINTS: [points][hyper_count]; value (RANGE) or value number; NaN
+                                   where it does not exist */
     uint64_t steps, evaluate_every, evaluate_examples; /* examples 0: the whole split */
     bool maximize;
-    int32_t select_split;    /* TuneSplit; -1: the model has no data */
+    int32_t select_split; /* TuneSplit; -1: the model has no data */
     uint32_t select_metric, keep;
     uint32_t metric_count, total_count; /* metric "loss" is first when there is a loss */
     const char *const *metrics;
@@ -145,11 +170,12 @@ typedef struct {
 } TuneStudy;
 
 typedef struct {
-    uint32_t abi;           /* TUNE_ABI */
-    const char *name;       /* base name of the source: "spirals" */
-    const char *source;     /* the .tune file's text, for the store and the report */
-    uint64_t fingerprint;   /* of everything that changes results: sources, compiler version, precision */
-    const char *cpu;        /* what the code was compiled for: "x86-64", …; features it needs */
+    uint32_t abi;       /* TUNE_ABI */
+    const char *name;   /* base name of the source: "spirals" */
+    const char *source; /* the .tune file's text, for the store and the report */
+    uint64_t
+        fingerprint; /* of everything that changes results: sources, compiler version, precision */
+    const char *cpu; /* what the code was compiled for: "x86-64", …; features it needs */
     const char *cpu_features; /* comma separated, "avx512f,fma"; checked at start */
     uint32_t data_count, study_count;
     const TuneData *data;

@@ -266,7 +266,7 @@ static json_t *lines_json(const Study *study, const Line *lines, uint32_t count,
     return array;
 }
 
-static void print_json(const Study *study, const Result *result) {
+static json_t *result_json(const Study *study, const Result *result) {
     const TuneStudy *info = study->info;
     json_t *object = json_object();
     json_object_set_new(object, "program", json_string(study->program->name));
@@ -282,14 +282,14 @@ static void print_json(const Study *study, const Result *result) {
     json_object_set_new(object, "best",
                         lines_json(study, result->groups, result->group_count, false));
     json_object_set_new(object, "kept", lines_json(study, result->kept, result->kept_count, true));
-    result_print_json(object);
+    return object;
 }
 
-bool result_print(const Study *study, Store *store, bool json, Fail *fail) {
+bool result_print(const Study *study, Store *store, json_t *list, Fail *fail) {
     Result result = {0};
     bool good = read_groups(study, store, &result, fail) && read_kept(study, store, &result, fail);
-    if (good && json)
-        print_json(study, &result);
+    if (good && list)
+        json_array_append_new(list, result_json(study, &result));
     else if (good)
         print_text(study, &result);
     for (uint32_t i = 0; i < result.group_count; i++) line_release(&result.groups[i]);

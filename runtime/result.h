@@ -31,7 +31,7 @@ void result_add_metrics(json_t *object, const TuneStudy *info, int32_t split,
 void result_print_json(json_t *json);
 
 /* The study's final table: the best trial of each scientific value, the k best checkpoints with
- * their metrics on the test split. */
-bool result_print(const Study *study, Store *store, bool json, Fail *fail);
+ * their metrics on the test split. Printed, or added to `list` unless that is NULL. */
+bool result_print(const Study *study, Store *store, json_t *list, Fail *fail);
 
 #endif

@@ -1,9 +1,8 @@
 /* The safetensors file format (huggingface/safetensors): tensors by name, and notes.
  *
- *     u64 N, little-endian | N bytes of JSON, padded with spaces to a multiple of 8 | tensors,
- * packed, row-major
- *     {"__metadata__": {"step": "1500"}, "dense1.weight": {"dtype": "F32", "shape": [2, 128],
- * "data_offsets": [0, 1024]}, …}
+ *     u64 N, little-endian | N bytes of JSON, padded to a multiple of 8 | tensors, packed
+ *     {"__metadata__": {"step": "1500"},
+ *      "dense1.weight": {"dtype": "F32", "shape": [2, 128], "data_offsets": [0, 1024]}, …}
  *
  * Reading is strict: every rule of the format is checked (no holes, no overlap, no trailing bytes,
  * sizes that agree with shapes, unique names); a file that is not exactly right is refused with the

@@ -48,7 +48,8 @@ int32_t search_choice_number(const TuneHyper *hyper, double value) {
     double step = hyper->step > 0 ? hyper->step : 1;
     double scaled = value - hyper->offset;
     double r = hyper->reciprocal ? hyper->scale / scaled : scaled / hyper->scale;
-    return (int32_t)floor((r - hyper->lo) / step + 0.5);
+    double number = floor((r - hyper->lo) / step + 0.5);
+    return number >= 0 && number < INT32_MAX ? (int32_t)number : -1;
 }
 
 bool search_exists(const TuneStudy *study, uint32_t hyper, const double *values) {

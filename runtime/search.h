@@ -17,11 +17,17 @@ void search_point(const TuneStudy *study, uint32_t at, double *values);
  * error). */
 int search_variant(const TuneStudy *study, const double *values);
 
+/* Whether a hyperparameter exists where its predecessors have these values. */
+bool search_exists(const TuneStudy *study, uint32_t hyper, const double *values);
+
+/* How many values a stepped or integer RANGE has; 0: it is continuous. */
+uint64_t search_range_count(const TuneHyper *hyper);
+
 /* value of a RANGE at u in [0, 1): log, step, integer, reparametrisation. */
 double search_range_value(const TuneHyper *hyper, double u);
 
 /* Number of a structural hyperparameter's value as TuneVariant.choice counts it (integer ranges by
- * their grid). */
+ * their grid); -1: none of them. */
 int32_t search_choice_number(const TuneHyper *hyper, double value);
 
 /* Coordinate `dimension` of point `at` of the Halton sequence in the first primes, Owen-scrambled

@@ -11,13 +11,7 @@ void search_random(const TuneStudy *study, uint32_t at, double *values);
 void search_grid(const TuneStudy *study, uint32_t at, double *values);
 void search_points(const TuneStudy *study, uint32_t at, double *values);
 
-/* Whether a hyperparameter exists where its predecessors have these values. */
-bool search_exists(const TuneStudy *study, uint32_t hyper, const double *values);
-
 /* Value (RANGE) or value number (VALUES, CHOICE) at u in [0, 1]. */
 double search_value_at(const TuneHyper *hyper, double u);
-
-/* How many values a stepped or integer RANGE has; 0: it is continuous. */
-uint64_t search_range_count(const TuneHyper *hyper);
 
 #endif

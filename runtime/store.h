@@ -1,16 +1,20 @@
 /* The study's store: one directory, one SQLite file in it.
  *
- *     DIR/study.sqlite    everything that later analysis needs (schema in store_sqlite.c, drawn
- * here) DIR/checkpoints/    the kept checkpoints (checkpoint.h) DIR/snapshot        blocks of the
- * trials that run (snapshot.h) DIR/lock            held by the run that writes
+ *     DIR/study.sqlite    everything that later analysis needs, drawn below
+ *     DIR/checkpoints/    the kept checkpoints (checkpoint.h)
+ *     DIR/snapshot        blocks of the trials that run (snapshot.h)
+ *     DIR/lock            held by the run that writes
  *
- *     study       key, value                         program, fingerprints, source, settings,
- * finished, … hyper       number, name, role                 metric      number, name trial number,
- * point, seed, variant, status ('running' | 'done' | 'infeasible'), infeasible_step, started,
- * finished (Unix time), seconds (of its own work) value       trial, hyper, value, label
- * hyperparameters that exist in the trial evaluation  trial, step, split ('valid', …, ''), metric,
- * value (NULL: not a number) curve       trial, first_step, loss, grad_norm blobs of little-endian
- * float32, one entry per step checkpoint  rank, trial, step, value, file     the best k
+ *     study       key, value                  program, fingerprints, source, settings, finished, …
+ *     hyper       number, name, role
+ *     metric      number, name
+ *     trial       number, point, seed, variant, status ('running' | 'done' | 'infeasible'),
+ *                 infeasible_step, started, finished (Unix time), seconds (of its own work)
+ *     value       trial, hyper, value, label              hyperparameters that exist in the trial
+ *     evaluation  trial, step, split ('valid', …, ''), metric, value (NULL: not a number)
+ *     curve       trial, first_step, loss, grad_norm      blobs of little-endian float32, one
+ *                                                         entry per step
+ *     checkpoint  rank, trial, step, value, file          the best k
  *
  * Writes go between store_begin and store_commit: at most once a second, so that a trial's
  * bookkeeping costs far less than a millisecond. WAL, synchronous=FULL: what is committed survives

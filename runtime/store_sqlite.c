@@ -136,13 +136,29 @@ static bool open_write(Store *store, Fail *fail) {
     return good;
 }
 
+/* The path as a URI in which every character stands for itself; the caller frees. */
+static char *immutable_uri(const char *path) {
+    static const char end[] = "?immutable=1";
+    char *uri = malloc(strlen(path) * 3 + sizeof "file:" + sizeof end);
+    if (!uri) abort();
+    char *to = stpcpy(uri, "file:");
+    for (const char *from = path; *from; from++)
+        if (strchr("%?#", *from))
+            to += sprintf(to, "%%%02X", (unsigned)*from);
+        else
+            *to++ = *from;
+    strcpy(to, end);
+    return uri;
+}
+
 /* In a directory that nobody may write, a WAL database opens only as immutable. */
 static bool open_read(Store *store, Fail *fail) {
     bool writable = access(store->directory, W_OK) == 0;
-    char *uri = sqlite3_mprintf("file:%s%s", store->path, writable ? "" : "?immutable=1");
-    int flags = (writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_URI;
-    bool good = sqlite3_open_v2(uri, &store->database, flags, NULL) == SQLITE_OK;
-    sqlite3_free(uri);
+    char *uri = writable ? NULL : immutable_uri(store->path);
+    int flags = writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+    bool good =
+        sqlite3_open_v2(uri ? uri : store->path, &store->database, flags, NULL) == SQLITE_OK;
+    free(uri);
     if (!good) return store_failed(store, "open", fail);
     sqlite3_busy_timeout(store->database, 10000);
     return true;
@@ -510,6 +526,7 @@ typedef struct {
 } TrialList;
 
 static TrialStatus status_of(const char *text) {
+    if (!text) return TRIAL_RUNNING;
     if (!strcmp(text, "done")) return TRIAL_DONE;
     return strcmp(text, "infeasible") ? TRIAL_RUNNING : TRIAL_INFEASIBLE;
 }
@@ -530,7 +547,8 @@ static void trial_row(void *context, sqlite3_stmt *statement) {
                            .step = (uint64_t)sqlite3_column_int64(statement, 9),
                            .best = column_real(statement, 10),
                            .best_step = (uint64_t)sqlite3_column_int64(statement, 11)};
-    snprintf(trial->variant, sizeof trial->variant, "%s", sqlite3_column_text(statement, 3));
+    const char *variant = (const char *)sqlite3_column_text(statement, 3);
+    snprintf(trial->variant, sizeof trial->variant, "%s", variant ? variant : "");
 }
 
 bool store_trials(Store *store, const Study *study, StoredTrial **trials, uint32_t *count,
@@ -559,10 +577,11 @@ typedef struct {
     StoredEvaluation *evaluations;
     double *metrics;
     uint32_t count, metric_count;
+    uint64_t capacity;
 } EvaluationList;
 
 static int32_t split_of(const char *name) {
-    for (int32_t split = 0; split < TUNE_SPLITS; split++)
+    for (int32_t split = 0; name && split < TUNE_SPLITS; split++)
         if (!strcmp(name, study_split_name(split))) return split;
     return -1;
 }
@@ -574,6 +593,7 @@ static void evaluation_row(void *context, sqlite3_stmt *statement) {
     uint32_t metric = (uint32_t)sqlite3_column_int64(statement, 2);
     StoredEvaluation *last = list->count ? &list->evaluations[list->count - 1] : NULL;
     if (!last || last->step != step || last->split != split) {
+        if (list->count == list->capacity) return; /* written since the rows were counted */
         list->evaluations[list->count] = (StoredEvaluation){step, split, list->metrics};
         list->metrics += list->metric_count;
         last = &list->evaluations[list->count++];
@@ -587,14 +607,15 @@ static void count_row(void *context, sqlite3_stmt *statement) {
 
 bool store_evaluations(Store *store, const Study *study, uint32_t trial,
                        StoredEvaluation **evaluations, uint32_t *count, Fail *fail) {
-    uint64_t rows = 0;
+    uint64_t rows = 0; /* at least as many as evaluations */
     uint32_t metrics = study->info->metric_count;
     sqlite3_stmt *counting =
         prepare(store, "SELECT count(*) FROM evaluation WHERE trial = ?", fail);
     if (counting) sqlite3_bind_int64(counting, 1, trial);
     if (!each_row(store, counting, count_row, &rows, fail)) return false;
     uint64_t bytes = rows * (sizeof **evaluations + metrics * sizeof(double)) + 1;
-    EvaluationList list = {.evaluations = calloc(bytes, 1), .metric_count = metrics};
+    EvaluationList list = {
+        .evaluations = calloc(bytes, 1), .metric_count = metrics, .capacity = rows};
     if (!list.evaluations) abort();
     list.metrics = (double *)(void *)(list.evaluations + rows);
     sqlite3_stmt *reading = prepare(

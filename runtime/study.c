@@ -71,13 +71,32 @@ void study_value_text(const TuneHyper *hyper, double value, char *text, uint64_t
         snprintf(text, bytes, "%.6g", study_value_number(hyper, value));
 }
 
+/* Where the value stands in the range: r of program.h. */
+static double range_place(const TuneHyper *hyper, double value) {
+    double scaled = value - hyper->offset;
+    return hyper->reciprocal ? hyper->scale / scaled : scaled / hyper->scale;
+}
+
+/* Code exists for the range's own values alone; where it counts something, only whole numbers are
+ * values. */
+static bool range_has(const TuneHyper *hyper, double value) {
+    double r = range_place(hyper, value), step = hyper->step > 0 ? hyper->step : 1;
+    double cell = hyper->structural ? (r - hyper->lo) / step : r;
+    if (!isfinite(cell)) return false;
+    if (!hyper->structural) return !hyper->integer || fabs(cell - round(cell)) < 1e-9;
+    return hyper->lo == hyper->hi
+               ? fabs(cell) < 1e-9
+               : cell > -1e-9 && cell < (double)search_range_count(hyper) - 0.5 &&
+                     fabs(cell - round(cell)) < 1e-9;
+}
+
 static bool value_parse(const TuneHyper *hyper, const char *text, double *value) {
     char *end;
     double number = strtod(text, &end);
     bool numeric = end != text && !*end && isfinite(number);
     if (hyper->domain == TUNE_RANGE) {
         *value = number;
-        return numeric;
+        return numeric && range_has(hyper, number);
     }
     for (uint32_t i = 0; i < hyper->count; i++) {
         bool same = hyper->labels && !strcmp(hyper->labels[i], text);
@@ -121,7 +140,12 @@ static bool hyper_unknown(const TuneStudy *info, const char *name, bool ambiguou
 static bool value_unknown(const TuneHyper *hyper, const char *text, Fail *fail) {
     fail_set(fail, "'%s' is not a value of hyperparameter '%s'", text, hyper->name);
     fail->exit_status = 2;
-    if (hyper->domain == TUNE_RANGE) return fail_help(fail, "give a number");
+    if (hyper->domain == TUNE_RANGE && hyper->structural)
+        return fail_help(fail, "code was compiled for %s from %.6g to %.6g in steps of %.6g",
+                         hyper->name, search_range_value(hyper, 0), search_range_value(hyper, 1),
+                         hyper->scale * (hyper->step > 0 ? hyper->step : 1));
+    if (hyper->domain == TUNE_RANGE)
+        return fail_help(fail, hyper->integer ? "give a whole number" : "give a number");
     char list[400] = "";
     for (uint32_t i = 0; i < hyper->count && strlen(list) < 300; i++) {
         char label[64];
@@ -155,6 +179,39 @@ static bool setting_parse(const TuneStudy *info, const char *text, Setting *sett
 static int by_hyper(const void *left, const void *right) {
     const Setting *a = left, *b = right;
     return a->hyper < b->hyper ? -1 : a->hyper > b->hyper;
+}
+
+static const Setting *setting_of(const Study *study, uint32_t hyper) {
+    for (uint32_t s = 0; s < study->setting_count; s++)
+        if (study->settings[s].hyper == hyper) return &study->settings[s];
+    return NULL;
+}
+
+static bool setting_unused(const TuneStudy *info, uint32_t hyper, Fail *fail) {
+    const TuneHyper *own = &info->hypers[hyper], *parent = &info->hypers[own->parent];
+    char value[64];
+    study_value_text(parent, own->parent_value, value, sizeof value);
+    fail->exit_status = 2;
+    fail_set(fail, "hyperparameter '%s' exists only where %s is %s", own->name, parent->name,
+             value);
+    return fail_help(fail, "leave it out, or write --set %s=%s", parent->name, value);
+}
+
+/* Two settings that exclude each other, or the same one twice. The settings are sorted. */
+static bool settings_agree(const Study *study, Fail *fail) {
+    const TuneStudy *info = study->info;
+    for (uint32_t s = 0; s < study->setting_count; s++) {
+        uint32_t hyper = study->settings[s].hyper;
+        if (s && hyper == study->settings[s - 1].hyper) {
+            fail->exit_status = 2;
+            return fail_set(fail, "--set gives '%s' twice", info->hypers[hyper].name);
+        }
+        int32_t parent = info->hypers[hyper].parent;
+        const Setting *other = parent < 0 ? NULL : setting_of(study, (uint32_t)parent);
+        if (other && other->value != info->hypers[hyper].parent_value)
+            return setting_unused(info, hyper, fail);
+    }
+    return true;
 }
 
 /* A child of a set value exists wherever its grandparent lets it: so that every point has a value
@@ -213,13 +270,7 @@ bool study_init(Study *study, const TuneProgram *program, const char *name,
         if (!setting_parse(study->info, texts[i], setting, fail)) goto failed;
     }
     qsort(study->settings, text_count, sizeof *study->settings, by_hyper);
-    for (uint32_t i = 1; i < text_count; i++)
-        if (study->settings[i].hyper == study->settings[i - 1].hyper) {
-            fail->exit_status = 2;
-            fail_set(fail, "--set gives '%s' twice",
-                     study->info->hypers[study->settings[i].hyper].name);
-            goto failed;
-        }
+    if (!settings_agree(study, fail)) goto failed;
     searched_init(study);
     return true;
 failed:
@@ -288,24 +339,11 @@ void study_release(Study *study) {
     memset(study, 0, sizeof *study);
 }
 
-static const Setting *setting_of(const Study *study, uint32_t hyper) {
-    for (uint32_t s = 0; s < study->setting_count; s++)
-        if (study->settings[s].hyper == hyper) return &study->settings[s];
-    return NULL;
-}
-
-/* A hyperparameter exists when its parent does and has the value that introduces it. Parents stand
- * before their children in the descriptor, so that one pass suffices. */
-static bool exists(const TuneStudy *info, const double *values, uint32_t hyper) {
-    int32_t parent = info->hypers[hyper].parent;
-    return parent < 0 || values[parent] == info->hypers[hyper].parent_value;
-}
-
 static bool settings_apply(const Study *study, double *values, Fail *fail) {
     const TuneStudy *info = study->info;
     for (uint32_t h = 0; h < info->hyper_count; h++) {
         const Setting *setting = setting_of(study, h);
-        if (!exists(info, values, h)) {
+        if (!search_exists(info, h, values)) {
             values[h] = NAN;
             continue;
         }
@@ -332,6 +370,38 @@ bool study_values_set(const Study *study, double *values, Fail *fail) {
         if (hyper->domain != TUNE_RANGE && hyper->count == 1) values[h] = 0;
     }
     return settings_apply(study, values, fail);
+}
+
+bool study_settings_used(const Study *study, const double *values, Fail *fail) {
+    for (uint32_t s = 0; s < study->setting_count; s++)
+        if (isnan(values[study->settings[s].hyper]))
+            return setting_unused(study->info, study->settings[s].hyper, fail);
+    return true;
+}
+
+bool study_values_complete(const Study *study, const double *values, Fail *fail) {
+    const TuneStudy *info = study->info;
+    for (uint32_t h = 0; h < info->hyper_count; h++) {
+        if (search_exists(info, h, values) == !isnan(values[h])) continue;
+        return fail_set(fail, "hyperparameter '%s' %s", info->hypers[h].name,
+                        isnan(values[h]) ? "has no value" : "has a value where it does not exist");
+    }
+    return true;
+}
+
+void study_settings_note(const Study *study, char *text, uint64_t bytes) {
+    *text = 0;
+    for (uint32_t s = 0; s < study->setting_count; s++) {
+        const TuneHyper *hyper = &study->info->hypers[study->settings[s].hyper];
+        if (hyper->domain != TUNE_RANGE || hyper->lo == hyper->hi) continue;
+        double a = search_range_value(hyper, 0), b = search_range_value(hyper, 1);
+        double value = study->settings[s].value, lo = fmin(a, b), hi = fmax(a, b);
+        double allowance = 1e-9 * (fabs(lo) + fabs(hi));
+        if (value >= lo - allowance && value <= hi + allowance) continue;
+        snprintf(text, bytes, "%s=%.6g is outside its range, %.6g to %.6g", hyper->name, value, lo,
+                 hi);
+        return;
+    }
 }
 
 bool study_variant(const Study *study, const double *values, int *variant, Fail *fail) {

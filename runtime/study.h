@@ -3,8 +3,7 @@
  *
  *     program ── study ─┬─ settings    --set lr=0.1: the same value in every trial
  *                       ├─ data        loaded once, constant, shared by all trials and threads
- *                       └─ evaluations the splits evaluated during training, and test; rows listed
- * once
+ *                       └─ evaluations the splits evaluated during training, and test
  *
  *     Study study;
  *     if (!study_init(&study, &tune_program, "first_look", settings, count, fail)) return false;
@@ -65,6 +64,14 @@ uint32_t study_trials(const Study *study);
 bool study_values(const Study *study, uint32_t point, double *values, Fail *fail);
 /* Values that come from the settings and from hyperparameters with a single value alone (train). */
 bool study_values_set(const Study *study, double *values, Fail *fail);
+/* Fails when a setting is of a hyperparameter that does not exist beside these values. */
+bool study_settings_used(const Study *study, const double *values, Fail *fail);
+/* Whether exactly the hyperparameters that exist beside these values have one; for values that come
+ * from a file. */
+bool study_values_complete(const Study *study, const double *values, Fail *fail);
+/* "lr=10 is outside its range, 0.001 to 1", of the first setting that is; or "". A setting may be
+ * outside: it is given to try something that the study does not. */
+void study_settings_note(const Study *study, char *text, uint64_t bytes);
 /* The variant's number; fails when none was compiled. */
 bool study_variant(const Study *study, const double *values, int *variant, Fail *fail);
 

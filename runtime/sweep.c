@@ -286,6 +286,8 @@ static void forget_stored(Sweep *sweep) {
         if (trial->recorded) continue;
         if (trial->evaluated) curve_restart(&trial->curve, sweep->wave.step);
         if (trial->status == TRIAL_RUNNING) continue;
+        if (trial->status == TRIAL_INFEASIBLE)
+            sweep->progress.steps_saved += sweep->study->info->steps - trial->infeasible_step;
         trial->recorded = true;
         sweep->over[trial->number] = true;
         sweep->progress.trials_done++;
@@ -316,8 +318,9 @@ static bool barrier(Sweep *sweep, Fail *fail) {
 
 /* Of what is committed: rows that a trial wrote before its snapshot are not written again. */
 static bool take_snapshot(Sweep *sweep, bool now, Fail *fail) {
-    bool due = now || trial_clock() - sweep->snapshot_time >= sweep->options->snapshot_seconds;
-    if (!due || !wave_running(&sweep->wave) || !sweep->wave.step) return true;
+    bool due = now || (sweep->wave.step &&
+                       trial_clock() - sweep->snapshot_time >= sweep->options->snapshot_seconds);
+    if (!due || !wave_running(&sweep->wave)) return true;
     sweep->snapshot_time = trial_clock();
     sweep->snapshot_stands = true;
     return commit(sweep, fail) &&
@@ -327,7 +330,7 @@ static bool take_snapshot(Sweep *sweep, bool now, Fail *fail) {
 static void tick(void *context) {
     Sweep *sweep = context;
     progress_tick(&sweep->progress);
-    interrupt_asked(sweep->options->interrupt);
+    if (interrupt_asked(sweep->options->interrupt)) wave_stop(&sweep->wave);
 }
 
 static bool run_wave(Sweep *sweep, bool *stopped, Fail *fail) {
@@ -364,16 +367,18 @@ typedef struct {
     const Wave *wave; /* for its scratch */
     Trial *trials;
     double *metrics; /* [count][metric_count] */
+    bool *whole;     /* [count] */
 } FinalTest;
 
 static void final_task(void *context, uint32_t item, uint32_t worker) {
     FinalTest *final = context;
-    evaluate(final->study, &final->trials[item], &final->wave->scratches[worker],
-             &final->study->final,
-             final->metrics + (size_t)item * final->study->info->metric_count);
+    final->whole[item] = evaluate(final->study, &final->trials[item],
+                                  &final->wave->scratches[worker], &final->study->final,
+                                  final->metrics + (size_t)item * final->study->info->metric_count);
 }
 
-static bool test_kept(Sweep *sweep, FinalTest *final, Fail *fail) {
+/* *stopped: somebody asked to before all were evaluated. */
+static bool test_kept(Sweep *sweep, FinalTest *final, bool *stopped, Fail *fail) {
     const Ranking *ranking = &sweep->ranking;
     for (uint32_t i = 0; i < ranking->count; i++) {
         char *path = kept_path(sweep, &ranking->kept[i]);
@@ -383,6 +388,8 @@ static bool test_kept(Sweep *sweep, FinalTest *final, Fail *fail) {
     }
     pool_run(sweep->pool, ranking->count, final_task, final, tick, sweep);
     for (uint32_t i = 0; i < ranking->count; i++)
+        if (!final->whole[i]) *stopped = true;
+    for (uint32_t i = 0; !*stopped && i < ranking->count; i++)
         if (!store_evaluation(sweep->store, sweep->study, ranking->kept[i].trial,
                               ranking->kept[i].step, TUNE_TEST,
                               final->metrics + (size_t)i * sweep->study->info->metric_count, fail))
@@ -390,19 +397,22 @@ static bool test_kept(Sweep *sweep, FinalTest *final, Fail *fail) {
     return true;
 }
 
-static bool finish_study(Sweep *sweep, Fail *fail) {
+static bool finish_study(Sweep *sweep, bool *stopped, Fail *fail) {
     const Study *study = sweep->study;
     uint32_t count = sweep->ranking.count;
     FinalTest final = {.study = study, .wave = &sweep->wave};
     final.trials = calloc(count + 1, sizeof *final.trials);
     final.metrics = calloc((size_t)count * study->info->metric_count + 1, sizeof *final.metrics);
-    if (!final.trials || !final.metrics) abort();
+    final.whole = calloc(count + 1, sizeof *final.whole);
+    if (!final.trials || !final.metrics || !final.whole) abort();
     bool tested = study->final.count && study->info->select_split != TUNE_TEST;
-    bool good = store_begin(sweep->store, fail) && (!tested || test_kept(sweep, &final, fail)) &&
-                store_finish(sweep->store, fail) && store_commit(sweep->store, fail);
+    bool good = store_begin(sweep->store, fail) &&
+                (!tested || test_kept(sweep, &final, stopped, fail)) &&
+                (*stopped || store_finish(sweep->store, fail)) && store_commit(sweep->store, fail);
     for (uint32_t i = 0; i < count; i++) trial_free(&final.trials[i]);
     free(final.trials);
     free(final.metrics);
+    free(final.whole);
     return good;
 }
 
@@ -411,7 +421,7 @@ bool sweep(const Study *study, Store *store, const SweepOptions *options, bool *
     Sweep state = {.study = study, .store = store, .options = options};
     bool stopped = false;
     bool good = sweep_init(&state, fail) && run_waves(&state, &stopped, fail) &&
-                (stopped || finish_study(&state, fail));
+                (stopped || finish_study(&state, &stopped, fail));
     if (!good) store_rollback(store);
     progress_end(&state.progress);
     sweep_release(&state);

@@ -6,9 +6,10 @@
  * order, so that a crash between any two of them loses nothing (and a trial's share of it stays far
  * below a millisecond):
  *
- *     1  files of checkpoints that entered the best k     temporary, fsync, rename, fsync of the
- * directory 2  commit: evaluations, curves, ended trials, the ranking 3  files of checkpoints that
- * left the best k are removed 4  every half minute: a snapshot of the wave
+ *     1  files of checkpoints that entered the best k: temporary, fsync, rename, fsync of directory
+ *     2  commit: evaluations, curves, ended trials, the ranking
+ *     3  files of checkpoints that left the best k are removed
+ *     4  every half minute, and when somebody asks to stop: a snapshot of the wave
  *
  * After a crash the store names only files that exist; files that it does not name are removed at
  * the next start; trials that were running go on from the snapshot, or from step 0: they are pure

@@ -1,9 +1,12 @@
 /* Text tables: cells by rows, columns as wide as they need, numbers to the right.
  *
  *     Table table = {0};
- *     table_cell(&table, "trial"); table_cell(&table, "error"); table_end_row(&table);     // the
- * first row is the head table_cell(&table, "%u", 7); table_cell(&table, "%.4g", 0.02);
- * table_end_row(&table); table_print(&table, stdout); table_release(&table); */
+ *     table_cell(&table, "trial"); table_cell(&table, "error");    // the first row is the head
+ *     table_end_row(&table);
+ *     table_cell(&table, "%u", 7); table_cell(&table, "%.4g", 0.02);
+ *     table_end_row(&table);
+ *     table_print(&table, stdout);
+ *     table_release(&table); */
 #ifndef TUNE_RUNTIME_TABLE_H
 #define TUNE_RUNTIME_TABLE_H
 

@@ -94,6 +94,7 @@ bool scratch_new(const Study *study, Scratch *scratch, Fail *fail) {
         if (info->variants[v].evaluate_batch > batch) batch = info->variants[v].evaluate_batch;
     }
     uint64_t stride = (batch * real + 63) / 64 * 64;
+    *scratch = (Scratch){0};
     scratch->memory = file_aligned(memory);
     scratch->example_memory = file_aligned(stride * info->total_count);
     scratch->examples = calloc(info->total_count + 1, sizeof *scratch->examples);
@@ -120,6 +121,10 @@ void scratch_free(Scratch *scratch) {
     *scratch = (Scratch){0};
 }
 
+bool scratch_stopped(const Scratch *scratch) {
+    return scratch->stop && __atomic_load_n(scratch->stop, __ATOMIC_RELAXED);
+}
+
 static TuneContext training_context(const Study *study, const Trial *trial,
                                     const Scratch *scratch) {
     return (TuneContext){
@@ -134,13 +139,12 @@ void trial_begin(const Study *study, Trial *trial, const Scratch *scratch) {
 void trial_train(const Study *study, Trial *trial, const Scratch *scratch, const int32_t *index,
                  uint64_t steps) {
     TuneTrialHeader *header = trial_header(trial);
-    trial->evaluated = false;
     if (!trial->variant->train) {
         header->step += steps;
         return;
     }
     TuneContext context = training_context(study, trial, scratch);
-    for (uint64_t s = 0; s < steps; s++) {
+    for (uint64_t s = 0; s < steps && !scratch_stopped(scratch); s++) {
         context.index = index ? index + s * trial->variant->batch : NULL;
         trial->variant->train(&context);
         __atomic_store_n(&scratch->steps[0], scratch->steps[0] + 1, __ATOMIC_RELAXED);
@@ -170,8 +174,9 @@ double trial_selected(const Study *study, const Trial *trial) {
 void trial_evaluate(const Study *study, Trial *trial, const Scratch *scratch) {
     uint32_t metrics = study->info->metric_count;
     for (uint32_t e = 0; e < study->evaluation_count; e++)
-        evaluate(study, trial, scratch, &study->evaluations[e],
-                 trial->metrics + (size_t)e * metrics);
+        if (!evaluate(study, trial, scratch, &study->evaluations[e],
+                      trial->metrics + (size_t)e * metrics))
+            return;
     trial->evaluated = true;
     if (isfinite(trial_selected(study, trial))) return;
     trial->status = TRIAL_INFEASIBLE;

@@ -3,7 +3,8 @@
  *
  *     trial_new        block zeroed; key, values in place
  *     trial_begin      the init entry: step 0
- *     trial_train      steps; stops at the first loss or gradient norm that is not finite
+ *     trial_train      steps; stops at the first loss or gradient norm that is not finite, or when
+ *                      scratch->stop says so: it can go on from there
  *     evaluate         metrics of one split (evaluate.c)
  *
  * A trial is a pure function of (program, data, number): it may run on any thread, beside any
@@ -36,10 +37,12 @@ typedef struct {
 typedef struct {
     char *memory;
     char *example_memory;
-    void **examples; /* [total_count] */
-    double *totals;  /* [total_count] */
-    uint64_t *steps; /* [2] on their own cache line: training steps and examples of this thread;
-                        read atomically */
+    void **examples;  /* [total_count] */
+    double *totals;   /* [total_count] */
+    uint64_t *steps;  /* [2] on their own cache line: training steps and examples of this thread;
+                         read atomically */
+    const bool *stop; /* when it becomes true, work ends before its next step or batch; or NULL;
+                         read atomically */
 } Scratch;
 
 /* `values` as study_values gives them; copied. */
@@ -57,14 +60,17 @@ void trial_begin(const Study *study, Trial *trial, const Scratch *scratch);
 void trial_train(const Study *study, Trial *trial, const Scratch *scratch, const int32_t *index,
                  uint64_t steps);
 
-/* Metrics over the examples of `rows`: per-example results are summed in double in the order of the
- * rows, so that the batch size changes nothing; what pads the last batch is not counted. metrics
- * [metric_count]. */
-void evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
+/* Whether somebody asked the thread of this scratch to stop. */
+bool scratch_stopped(const Scratch *scratch);
+
+/* Metrics over the examples of `rows`; false when it was left before the end. Per-example results
+ * are added up in double in the order of the rows, so that the batch size changes nothing; what
+ * pads the last batch is not counted. metrics [metric_count]. */
+bool evaluate(const Study *study, const Trial *trial, const Scratch *scratch,
               const EvaluationRows *rows, double *metrics);
 
 /* evaluate for every split of the study's intervals, into trial->metrics; a selected metric that is
- * not finite makes the trial infeasible. */
+ * not finite makes the trial infeasible. Left before the end, trial->evaluated stays false. */
 void trial_evaluate(const Study *study, Trial *trial, const Scratch *scratch);
 
 /* The selected metric of the last evaluation. */

@@ -54,6 +54,7 @@ bool wave_init(Wave *wave, const Study *study, Pool *pool, uint32_t capacity, Fa
     if (!good) fail_set(fail, "out of memory for a wave of %u trials", capacity);
     for (uint32_t i = 0; good && i < pool_threads(pool); i++) {
         good = scratch_new(study, &wave->scratches[i], fail);
+        wave->scratches[i].stop = &wave->stop;
         if (good) wave->scratch_count++;
     }
     if (!good) wave_release(wave);
@@ -114,6 +115,11 @@ static void rows_task(void *context, uint32_t item, uint32_t worker) {
     }
 }
 
+/* Of this segment: not 0 only where an earlier one was left. */
+static uint64_t steps_done(const Wave *wave, const Trial *trial) {
+    return trial_header(trial)->step - wave->step;
+}
+
 static void trial_task(void *context, uint32_t item, uint32_t worker) {
     Wave *wave = context;
     Trial *trial = &wave->trials[wave->order[item]];
@@ -121,10 +127,25 @@ static void trial_task(void *context, uint32_t item, uint32_t worker) {
     const Scratch *scratch = &wave->scratches[worker];
     double start = trial_clock();
     const WaveBatch *batch = batch_of(wave, trial->variant->batch);
-    trial_train(wave->study, trial, scratch, batch ? batch->index : NULL, wave->segment);
-    if (wave->evaluating && trial->status == TRIAL_RUNNING)
+    uint64_t done = steps_done(wave, trial);
+    const int32_t *index = batch ? batch->index + done * batch->batch : NULL;
+    trial->evaluated = false;
+    if (done < wave->segment) trial_train(wave->study, trial, scratch, index, wave->segment - done);
+    if (wave->evaluating && trial->status == TRIAL_RUNNING &&
+        steps_done(wave, trial) >= wave->segment)
         trial_evaluate(wave->study, trial, scratch);
     trial->seconds += trial_clock() - start;
+}
+
+/* Whether every trial that runs came to the end of the segment. */
+static bool segment_whole(const Wave *wave) {
+    for (uint32_t i = 0; i < wave->count; i++) {
+        const Trial *trial = &wave->trials[i];
+        if (trial->status != TRIAL_RUNNING) continue;
+        if (steps_done(wave, trial) < wave->segment) return false;
+        if (wave->evaluating && !trial->evaluated) return false;
+    }
+    return true;
 }
 
 /* Up to the next evaluation, the end of the index table, or about two seconds. */
@@ -152,9 +173,18 @@ bool wave_advance(Wave *wave, PoolTick tick, void *tick_context) {
     if (wave->batch_count)
         pool_run(wave->pool, (uint32_t)wave->segment, rows_task, wave, NULL, NULL);
     pool_run(wave->pool, wave->count, trial_task, wave, tick, tick_context);
+    if (!segment_whole(wave)) {
+        for (uint32_t i = 0; i < wave->count; i++)
+            if (wave->trials[i].status == TRIAL_RUNNING) wave->trials[i].evaluated = false;
+        return false;
+    }
     limit_adapt(wave, trial_clock() - start);
     wave->step += wave->segment;
     return wave->evaluating;
+}
+
+void wave_stop(Wave *wave) {
+    __atomic_store_n(&wave->stop, true, __ATOMIC_RELAXED);
 }
 
 uint32_t wave_running(const Wave *wave) {

@@ -5,7 +5,11 @@
  *     barrier: everything stands at wave->step            the caller stores what is to be stored
  *
  * A segment ends at an evaluation or after about two seconds, whichever comes first; where it ends
- * changes no bit of any trial. Trials that end early leave the others alone. */
+ * changes no bit of any trial. Trials that end early leave the others alone.
+ *
+ * wave_stop leaves a segment within one training step or batch of evaluation. Then each trial
+ * stands where it was caught, at or behind wave->step, and another wave_advance (in this process
+ * or, by way of a snapshot, in another one) takes it from there. */
 #ifndef TUNE_RUNTIME_WAVE_H
 #define TUNE_RUNTIME_WAVE_H
 
@@ -27,10 +31,11 @@ typedef struct {
     uint32_t *order;    /* longest work first */
     WaveBatch *batches; /* distinct batch sizes of the study */
     uint32_t batch_count;
-    uint64_t step;    /* of every trial that runs */
+    uint64_t step;    /* of every trial that runs; of those of a segment that was left, at least */
     uint64_t limit;   /* steps of a segment, by measurement */
     uint64_t segment; /* steps of the segment that runs */
     bool evaluating;  /* it ends with an evaluation */
+    bool stop;        /* leave the segment; written and read atomically */
 } Wave;
 
 /* Memory for `capacity` trials at a time. */
@@ -41,13 +46,15 @@ void wave_release(Wave *wave);
 bool wave_add(Wave *wave, uint32_t number, const double *values, Fail *fail);
 /* All trials start at step 0. */
 void wave_begin(Wave *wave);
-/* Trials whose blocks were restored stand at `step`. */
+/* Trials whose blocks were restored stand at `step` or behind it. */
 void wave_continue(Wave *wave, uint64_t step);
 void wave_clear(Wave *wave);
 
 /* One segment. True when it ended with an evaluation of the running trials, which stand in
- * trial->metrics. */
+ * trial->metrics; false also when it was left. */
 bool wave_advance(Wave *wave, PoolTick tick, void *tick_context);
+/* Leaves the segment that runs, and all later ones; from a tick or from any thread. */
+void wave_stop(Wave *wave);
 
 uint32_t wave_running(const Wave *wave);
 /* Training steps and examples done by all threads so far; readable while a segment runs. */
