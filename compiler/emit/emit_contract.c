@@ -45,7 +45,6 @@ static int add_load(Emitter *e, Buffer *buffer, const Affine *at) {
                             .guard = -1,
                             .in = {-1, -1, -1}};
     e->late[expr] = true;
-    e->uses[expr] = 1;
     for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
         if (at->coeff[axis]) e->axes_of[expr] |= 1u << axis;
     return expr;

@@ -1,8 +1,8 @@
 /* Expressions -> IR: every value in the outermost scope where it is known, remembered there.
  *
- * A product that is used once and over the same axes as the sum it goes into is fused with it
- * (fma). That is decided from the kernel's structure alone, not by LLVM: the same kernel gives the
- * same bits in the vector loop, in its tail and in scalar code. No fast-math flag is ever set. */
+ * Which products go unrounded into a sum (fma) the kernel says, not LLVM: the graph gives the same
+ * bits in the vector loop, in its tail and in scalar code, and however it is cut into kernels. No
+ * fast-math flag is ever set. */
 #include "compiler/emit/emit_nest.h"
 
 #include <assert.h>
@@ -187,12 +187,11 @@ static LLVMValueRef load_pointer(Emitter *e, int expr) {
     LLVMValueRef known = recall(e, &e->pointers[expr], scope, key)->value;
     if (known) return known;
     uint32_t at = 0;
-    LLVMValueRef index = affine_sum(e, &x->at, axes, i64(e, 0), &at);
-    if (scalar_gather) {
-        LLVMValueRef row = gathered(e, x->gather, &at);
-        LLVMValueRef term = LLVMBuildNSWMul(e->builder, row, i64(e, x->at.coeff[x->gather]), "");
-        index = LLVMBuildNSWAdd(e->builder, index, term, "");
-    }
+    LLVMValueRef index = i64(e, 0);
+    if (scalar_gather) /* first: loops inside the rows' do not look the row up again */
+        index = LLVMBuildNSWMul(e->builder, gathered(e, x->gather, &at),
+                                i64(e, x->at.coeff[x->gather]), "");
+    index = affine_sum(e, &x->at, axes, index, &at);
     place_at(e, scope);
     LLVMTypeRef type = memory_type(e, x->elem);
     LLVMValueRef pointer = offset_pointer(e, type, base_of(e, x->buffer), index);
@@ -564,10 +563,9 @@ static void operands(Emitter *e, int expr, const int *in, int count, LLVMValueRe
     place_at(e, scope_of(e, expr));
 }
 
-static bool fuses(const Emitter *e, int product, int sum) {
+static bool fuses(const Emitter *e, int product) {
     const Expr *x = &e->exprs[product];
-    return x->kind == X_OP && x->op == OP_MUL && elem_is_real(x->elem) && e->uses[product] == 1 &&
-           e->axes_of[product] == e->axes_of[sum];
+    return x->kind == X_OP && x->op == OP_MUL && x->index == 1;
 }
 
 /* a * b + c, a * b - c, c - a * b. */
@@ -586,8 +584,8 @@ static LLVMValueRef value_op(Emitter *e, int expr) {
     const Expr *x = &e->exprs[expr];
     bool sum = (x->op == OP_ADD || x->op == OP_SUB) && elem_is_real(x->elem);
     if (sum && x->in[0] != x->in[1]) {
-        if (fuses(e, x->in[0], expr)) return value_fused(e, expr, x->in[0], x->in[1]);
-        if (fuses(e, x->in[1], expr)) return value_fused(e, expr, x->in[1], x->in[0]);
+        if (fuses(e, x->in[0])) return value_fused(e, expr, x->in[0], x->in[1]);
+        if (fuses(e, x->in[1])) return value_fused(e, expr, x->in[1], x->in[0]);
     }
     LLVMValueRef in[3];
     operands(e, expr, x->in, op_info[x->op].arity, in);
@@ -643,8 +641,7 @@ LLVMValueRef emit_vector(Emitter *e, int expr) {
 
 LLVMValueRef emit_accumulate(Emitter *e, Op op, int expr, LLVMValueRef acc, bool vector) {
     const Expr *x = &e->exprs[expr];
-    bool product = op == OP_SUM && x->kind == X_OP && x->op == OP_MUL && elem_is_real(x->elem) &&
-                   e->uses[expr] == 1;
+    bool product = op == OP_SUM && fuses(e, expr);
     int in[2] = {product ? x->in[0] : expr, product ? x->in[1] : expr};
     LLVMValueRef a = vector ? emit_vector(e, in[0]) : emit_value(e, in[0]);
     LLVMValueRef b = vector ? emit_vector(e, in[1]) : emit_value(e, in[1]);

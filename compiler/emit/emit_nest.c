@@ -303,7 +303,6 @@ static uint32_t result_axes(const Kernel *kernel, uint32_t stage) {
 static void depend_on(Emitter *e, int expr, int on) {
     e->axes_of[expr] |= e->axes_of[on];
     e->late[expr] |= e->late[on];
-    e->uses[on]++;
 }
 
 static void analyse_expr(Emitter *e, int expr) {
@@ -329,20 +328,12 @@ static void analyse(Emitter *e) {
     memcpy(e->exprs, kernel->exprs.at, kernel->exprs.count * sizeof *e->exprs);
     e->axes_of = arena_alloc(e->arena, room * sizeof *e->axes_of);
     e->late = arena_alloc(e->arena, room * sizeof *e->late);
-    e->uses = arena_alloc(e->arena, room * sizeof *e->uses);
     e->values = arena_alloc(e->arena, room * sizeof *e->values);
     e->pointers = arena_alloc(e->arena, room * sizeof *e->pointers);
     e->results = arena_alloc(e->arena, kernel->stages.count * sizeof *e->results);
     for (uint32_t i = 0; i < e->expr_count; i++) analyse_expr(e, (int)i);
     for (uint32_t i = 0; i < kernel->stages.count; i++) {
         const Stage *stage = &kernel->stages.at[i];
-        for (uint32_t j = 0; j < stage->stores.count; j++) e->uses[stage->stores.at[j].value]++;
-        for (uint32_t j = 0; j < stage->reductions.count; j++)
-            e->uses[stage->reductions.at[j].value]++;
-        if (stage->contraction) {
-            e->uses[stage->contraction->a]++;
-            e->uses[stage->contraction->b]++;
-        }
         e->results[i] = arena_alloc(e->arena, (stage->reductions.count + 1) * sizeof **e->results);
     }
 }

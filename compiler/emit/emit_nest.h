@@ -56,7 +56,6 @@ typedef struct {
     uint32_t expr_count;
     uint32_t *axes_of; /* axes that an expression depends on, transitively */
     bool *late;        /* needs an earlier stage of the same outer iteration */
-    uint32_t *uses;
     Memory *values, *pointers;
     LLVMValueRef **results; /* [stage][reduction], or of a contraction's tile [0] */
 

@@ -33,6 +33,7 @@ typedef enum {
     ROLE_VIEW,   /* an index map */
     ROLE_INLINE, /* cheap and made of leaves only: recomputed at each use */
     ROLE_FLOAT,  /* made of leaves only, but worth computing once: joins its first consumer */
+    ROLE_PRODUCT, /* goes unrounded into its only user: is computed with it, always */
     ROLE_FLAT,   /* a buffer that its operands' kernels fill */
     ROLE_MEMBER  /* computed in a group */
 } Role;
@@ -47,6 +48,7 @@ typedef struct {
     Role role;
     Group *group;
     uint32_t cost;     /* of computing it from leaves, where it is made of leaves only */
+    bool product;      /* a product that goes into its only user unrounded (fma) */
     bool hard;         /* has to be in memory: operand of a contraction */
     bool recompute;    /* other groups compute it again rather than load it */
     Buffer *buffer;    /* where others find it, or NULL */

@@ -71,7 +71,10 @@ static void operand_groups(Fuser *fuser, const GNode *node, GroupList *list) {
     for (uint32_t i = 0; i < node->in_count; i++) {
         const GNode *base = view_base(fuser, node->in[i]);
         const Info *info = info_of(fuser, base);
-        if (info->group) add_group(fuser, list, info->group);
+        if (info->group)
+            add_group(fuser, list, info->group);
+        else if (info->role == ROLE_PRODUCT)
+            operand_groups(fuser, base, list);
         for (uint32_t p = 0; p < info->pieces.count; p++)
             add_group(fuser, list, info_of(fuser, info->pieces.at[p])->group);
     }
@@ -113,6 +116,9 @@ static void shape_group(Group *group, const Type *type, uint32_t reduced) {
 static bool reaches(const Fuser *fuser, const Group *group, const GNode *operand, const Index *at) {
     const Info *info = info_of(fuser, operand);
     if (info->group == group) return is_native(group, operand, at);
+    if (info->role == ROLE_PRODUCT && !info->group)
+        return reaches(fuser, group, operand->in[0], at) &&
+               reaches(fuser, group, operand->in[1], at);
     if (info->role != ROLE_VIEW) return true;
     Index below;
     return operand_index_of(group, operand, at, &below) &&
@@ -154,6 +160,12 @@ static bool fits(const Fuser *fuser, Group *group, const GNode *node) {
     return operands_reach(fuser, group, node, full);
 }
 
+static void depend_on_operands(Fuser *fuser, Group *group, const GNode *node) {
+    GroupList operands = {0};
+    operand_groups(fuser, node, &operands);
+    for (uint32_t i = 0; i < operands.count; i++) depend(fuser, group, operands.at[i]);
+}
+
 static void host(Fuser *fuser, GNode *node);
 
 /* Floating values below `operand` join the group if they are met at their own element, else they
@@ -172,18 +184,21 @@ static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at) {
         if (info_of(fuser, base)->role == ROLE_FLOAT) host(fuser, base);
         return;
     }
-    if (info->role != ROLE_FLOAT) return;
-    if (fuser->alone[operand->id] || !is_native(group, operand, at)) {
+    if (info->role != ROLE_FLOAT && info->role != ROLE_PRODUCT) return;
+    Index below;
+    assert(info->role == ROLE_FLOAT || is_native(group, operand, at));
+    if (fuser->alone[operand->id] || !is_native(group, operand, at) ||
+        !operand_at(group, operand, group_is_full(group, operand), &below)) {
         host(fuser, operand);
         return;
     }
     info->group = group;
     vec_push(fuser->arena, &group->members, operand);
-    for (uint32_t i = 0; i < operand->in_count; i++) claim(fuser, group, operand->in[i], at);
+    for (uint32_t i = 0; i < operand->in_count; i++) claim(fuser, group, operand->in[i], &below);
+    depend_on_operands(fuser, group, operand);
 }
 
 static void enter(Fuser *fuser, Group *group, GNode *node) {
-    GroupList operands = {0};
     Info *info = info_of(fuser, node);
     info->group = group;
     vec_push(fuser->arena, &group->members, node);
@@ -194,8 +209,7 @@ static void enter(Fuser *fuser, Group *group, GNode *node) {
         assert(reachable); /* or it would have a group of its own shape */
         for (uint32_t i = 0; i < node->in_count; i++) claim(fuser, group, node->in[i], &at);
     }
-    operand_groups(fuser, node, &operands);
-    for (uint32_t i = 0; i < operands.count; i++) depend(fuser, group, operands.at[i]);
+    depend_on_operands(fuser, group, node);
 }
 
 /* A group of the node's own. */

@@ -355,12 +355,14 @@ static bool merges(const Kernel *kernel, const AffineList *affines, const Group 
     return true;
 }
 
-/* Neighbours of one class that are contiguous everywhere become one axis. */
+/* Neighbours of one class that are contiguous everywhere become one axis. Not so axes that are
+ * reduced: the order of a sum must not depend on where its operands lie. */
 static void merge_axes(Builder *builder, AxisPlan *axes, const AffineList *affines) {
     Group *group = builder->group;
     for (uint32_t i = 0; i + 1 < axes->count;) {
         uint32_t left = axes->order[i], right = axes->order[i + 1];
-        if (axes->class[left] != axes->class[right] ||
+        bool reduced = group->inner >> left & 1 || group->inner >> right & 1;
+        if (reduced || axes->class[left] != axes->class[right] ||
             !merges(builder->kernel, affines, group, left, right)) {
             i++;
             continue;
@@ -567,6 +569,7 @@ Kernel *build_kernel(Fuser *fuser, Group *group) {
     Builder builder = {.fuser = fuser, .group = group, .kernel = kernel};
     AxisPlan axes = {.count = 0};
     kernel->generate = !strcmp(fuser->graph->name, "generate");
+    kernel->columns = group->inner && !(group->inner >> (group->full_count - 1) & 1);
     set_levels(fuser, group);
     if (group->contract)
         build_contraction(&builder, &axes);

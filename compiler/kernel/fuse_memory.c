@@ -142,7 +142,7 @@ static void visit(Fuser *fuser, const GNode *node) {
     if (node->op == OP_FLAT) return;
     if (info->group) {
         bool crossing = crosses(fuser, info);
-        info->recompute = crossing && is_recomputed(fuser, node);
+        info->recompute = crossing && (info->product || is_recomputed(fuser, node));
         if (info->hard || (crossing && !info->recompute)) give_memory(fuser, node);
         bit_set(down, info->group->id);
     }

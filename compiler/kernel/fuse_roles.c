@@ -188,6 +188,19 @@ static void mark_operand(Fuser *fuser, GNode *operand) {
     info_of(fuser, base)->hard = true;
 }
 
+/* Which product is not rounded is a matter of the graph alone: however it is cut into kernels, the
+ * bits are the same. */
+static void mark_product(Fuser *fuser, const GNode *user) {
+    bool sum = user->op == OP_ADD || user->op == OP_SUB || node_is_reduction(fuser, user);
+    if (!sum || user->op == OP_REDUCE_MAX || !elem_is_real(user->type.elem)) return;
+    for (uint32_t i = 0; i < user->in_count; i++) {
+        Info *info = info_of(fuser, user->in[i]);
+        if (user->in[i]->op != OP_MUL || info->users.count != 1 || info->targets.count) continue;
+        info->product = true;
+        return;
+    }
+}
+
 static bool is_free(Role role) {
     return role == ROLE_LEAF || role == ROLE_INLINE || role == ROLE_FLOAT;
 }
@@ -209,6 +222,7 @@ static Role role_of(Fuser *fuser, const GNode *node) {
         info->cost += info_of(fuser, base)->cost;
         random |= info_of(fuser, base)->cost >= RANDOM_COST;
     }
+    if (info->product && (!all_free || !fuser->fused)) return ROLE_PRODUCT;
     if (compound || !all_free || !fuser->fused) return ROLE_MEMBER;
     bool kept = info->hard || info->targets.count || fuser->forced[node->id];
     bool cheap = info->cost <= INLINE_COST || (type_count(&node->type) == 1 && !random);
@@ -233,6 +247,7 @@ void assign_roles(Fuser *fuser) {
         mark_operand(fuser, node->in[0]);
         mark_operand(fuser, node->in[1]);
     }
+    for (uint32_t i = 0; i < fuser->nodes.count; i++) mark_product(fuser, fuser->nodes.at[i]);
     for (uint32_t i = 0; i < fuser->nodes.count; i++) {
         GNode *node = fuser->nodes.at[i];
         info_of(fuser, node)->role = role_of(fuser, node);

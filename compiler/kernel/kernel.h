@@ -81,7 +81,8 @@ typedef struct {
 } Affine;
 
 typedef enum {
-    X_OP,     /* graph op of class UNARY, BINARY or TERNARY on in[0..2] (CAST to elem, SHR by `index`) */
+    X_OP,     /* graph op of class UNARY, BINARY or TERNARY on in[0..2] (CAST to elem, SHR by `index`; MUL with
+                 `index` 1: goes unrounded into the one ADD, SUB or sum that uses it, an fma where there is one) */
     X_CONST,  /* number */
     X_LOAD,   /* buffer[at]; 0 where `guard` is given and false (nothing is read then) */
     X_AXIS,   /* value of axis `index` through `at` (any affine form), as i32 */
@@ -158,6 +159,7 @@ typedef struct {
     Buffer *header;     /* SPACE_TRIAL at 0, first of `buffers`, when X_STEP or X_RANDOM is used; else NULL */
     Buffer *index;      /* SPACE_INDEX, in `buffers`, when some load gathers; else NULL */
     bool generate;      /* part of a generate program */
+    bool columns;       /* reduces over leading axes: the last outer axis is the last one of what is reduced */
     uint32_t lanes;     /* schedule: vector width in elements of the widest real type used; 1: scalar */
     Vec(Span) places;   /* .tune places that it computes, for the comment above it */
     Vec(const char *) fused; /* names of the graph ops, in order */

@@ -66,6 +66,7 @@ static void print_operand(const Printer *p, int at) {
 
 static void print_op(const Printer *p, const Expr *expr) {
     text_add(p->out, op_info[expr->op].text);
+    if (expr->op == OP_MUL && expr->index) text_add(p->out, ".exact");
     if (expr->op == OP_CAST) text_printf(p->out, ".%s", elem_name(expr->elem));
     text_add(p->out, "(");
     for (uint32_t i = 0; i < 3 && expr->in[i] >= 0; i++) {

@@ -38,39 +38,13 @@ static uint32_t widest_bytes(const Kernel *kernel, const uint32_t *axes, uint32_
 
 /* ---- the vector axis ---- */
 
-static int stride_score(const Affine *at, uint32_t axis) {
-    if (at->coeff[axis] == 1) return 1;
-    return at->coeff[axis] ? -1 : 0;
-}
-
-/* Loads and stores that run along `axis` in memory, less those that jump. */
-static int axis_score(const Kernel *kernel, uint32_t axis) {
-    int score = 0;
-    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
-        const Expr *expr = &kernel->exprs.at[e];
-        if (expr->kind != X_LOAD || expr->buffer->space == SPACE_LOCAL) continue;
-        score += expr->gather == (int)axis ? -1 : stride_score(&expr->at, axis);
-    }
-    for (uint32_t s = 0; s < kernel->stages.count; s++) {
-        const Stage *stage = &kernel->stages.at[s];
-        for (uint32_t i = 0; i < stage->stores.count; i++)
-            if (stage->stores.at[i].buffer->space != SPACE_LOCAL)
-                score += stride_score(&stage->stores.at[i].at, axis);
-    }
-    return score;
-}
-
-/* The last inner axis, unless only the last outer one runs along memory (sums over rows); -1 when
- * the kernel has no loop worth a vector. */
+/* The last inner axis, or the last outer one where sums run across memory; -1 when the kernel has no
+ * loop worth a vector. Where the operands lie has no say: it would change the order of sums. */
 static int vector_axis(const Kernel *kernel) {
     if (!kernel->axis_count) return -1;
-    uint32_t inner = kernel->axis_count - 1;
     bool has_inner = kernel->axis_count > kernel->outer_count;
-    if (!has_inner) return (int)kernel->outer_count - 1;
-    if (!kernel->outer_count || kernel->locals.count)
-        return kernel->axes[inner].extent > 1 ? (int)inner : -1;
-    uint32_t outer = kernel->outer_count - 1;
-    if (axis_score(kernel, outer) > axis_score(kernel, inner)) return (int)outer;
+    if (!has_inner || kernel->columns) return (int)kernel->outer_count - 1;
+    uint32_t inner = kernel->axis_count - 1;
     return kernel->axes[inner].extent > 1 ? (int)inner : -1;
 }
 

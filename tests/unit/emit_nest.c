@@ -16,9 +16,9 @@ static void map_one(int64_t extent, uint32_t lanes, uint32_t unroll, int stride,
     uint32_t i = add_axis(&bench, "i", extent);
     Buffer *a = add_buffer(&bench, "a", E_F32, extent), *y = add_buffer(&bench, "y", E_F32, extent);
     Buffer *x = add_buffer(&bench, "x", E_F32, extent * stride);
-    int product = op(&bench, OP_MUL, E_F32, load(&bench, a, affine(0, i, 1, -1)),
-                     load(&bench, x, affine(0, i, stride, -1)), -1);
-    int sum = op(&bench, OP_ADD, E_F32, product, constant(&bench, E_F32, 3), -1);
+    int scaled = product(&bench, E_F32, load(&bench, a, affine(0, i, 1, -1)),
+                         load(&bench, x, affine(0, i, stride, -1)));
+    int sum = op(&bench, OP_ADD, E_F32, scaled, constant(&bench, E_F32, 3), -1);
     int value = op(&bench, OP_MAX, E_F32, sum, constant(&bench, E_F32, 0), -1);
     Stage *stage = add_stage(&bench, 1u << i, lanes > 1 ? (int)i : -1, unroll);
     add_store(&bench, stage, y, affine(0, i, 1, -1), value);
@@ -230,9 +230,9 @@ static void updates_in_place(void **unused) {
     int decay = op(&bench, OP_CAST, E_F32, load(&bench, hyper, affine(0, -1)), -1, -1);
     int rate = op(&bench, OP_CAST, E_F32, load(&bench, hyper, affine(1, -1)), -1, -1);
     int old = load(&bench, state, at);
-    int decayed = op(&bench, OP_MUL, E_F32, decay, old, -1);
+    int decayed = product(&bench, E_F32, decay, old);
     int fresh = op(&bench, OP_ADD, E_F32, decayed, load(&bench, g, at), -1);
-    int move = op(&bench, OP_MUL, E_F32, rate, op(&bench, OP_ADD, E_F32, fresh, old, -1), -1);
+    int move = product(&bench, E_F32, rate, op(&bench, OP_ADD, E_F32, fresh, old, -1));
     int moved = op(&bench, OP_SUB, E_F32, load(&bench, param, at), move, -1);
     Stage *stage = add_stage(&bench, 1u << i, (int)i, 2);
     add_store(&bench, stage, state, at, fresh);

@@ -81,6 +81,17 @@ static inline int op(Bench *bench, Op kind, Elem elem, int a, int b, int c) {
         (Expr){.kind = X_OP, .op = kind, .elem = elem, .in = {a, b, c}, .gather = -1, .guard = -1});
 }
 
+/* A product that goes unrounded into the sum that uses it. */
+static inline int product(Bench *bench, Elem elem, int a, int b) {
+    return add_expr(bench, (Expr){.kind = X_OP,
+                                  .op = OP_MUL,
+                                  .elem = elem,
+                                  .index = 1,
+                                  .in = {a, b, -1},
+                                  .gather = -1,
+                                  .guard = -1});
+}
+
 static inline int result(Bench *bench, Elem elem, uint32_t stage, uint32_t word) {
     return add_expr(bench, (Expr){.kind = X_RESULT,
                                   .elem = elem,
