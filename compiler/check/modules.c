@@ -61,6 +61,12 @@ static void add_declaration(Checker *checker, Module *module, Node *node) {
         diag_help(diag, "give one of them another name");
         return;
     }
+    Builtin builtin = builtin_find(node->name);
+    if (builtin != BUILTIN_NONE && !builtin_info[builtin].is_value) {
+        Diag *diag = diag_error(checker->diags, node->name_span,
+                                "'%s' is the name of a builtin function", node->name);
+        diag_help(diag, "give this one another name");
+    }
     Decl *decl = arena_alloc(checker->arena, sizeof *decl);
     *decl = (Decl){.kind = node->kind, .name = node->name, .node = node, .module = module};
     vec_push(checker->arena, &module->decls, decl);

@@ -100,6 +100,12 @@ static void apply_constant(TreeOp op, bool constant_first, double constant, Hype
 
 static bool read_range(Checker *checker, const Node *range, Hyper *hyper);
 
+/* int [1, 4] within an expression is parsed as an element of a value named int. */
+static bool is_int_index(const Node *node) {
+    return node->kind == N_INDEX && node->kids.at[0]->kind == N_NAME &&
+           !strcmp(node->kids.at[0]->name, "int");
+}
+
 /* constant ± range, constant * range, range / constant, constant / range. */
 static bool read_reparametrised(Checker *checker, const Node *range, Hyper *hyper) {
     bool first = is_domain(range->kids.at[1]);
@@ -110,8 +116,11 @@ static bool read_reparametrised(Checker *checker, const Node *range, Hyper *hype
     if (!arithmetic || !constant_value(other, &constant)) {
         Diag *diag = diag_error(checker->diags, range->span,
                                 "the range of '%s' cannot be transformed like this", hyper->name);
-        diag_help(diag, "a constant may be added, subtracted, multiplied or divided, as in "
-                        "1 - log(1e-2, 1)");
+        if (is_int_index(range->kids.at[1]))
+            diag_help(diag, "'int' stands before the whole range: int 1 + [1, 4]");
+        else
+            diag_help(diag, "a constant may be added, subtracted, multiplied or divided, as in "
+                            "1 - log(1e-2, 1)");
         return false;
     }
     if (!read_range(checker, inner, hyper)) return false;
