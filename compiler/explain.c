@@ -1,30 +1,15 @@
 /* `tunec explain`: what the compiler made of a study, for people. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "compiler/pipeline.h"
 
 static const char *const role_names[] = {"scientific", "nuisance", "fixed"};
 
-static void print_range(const Hyper *hyper, Text *out) {
-    const char *wrap = hyper->log ? "log" : "";
-    if (hyper->offset != 0) text_printf(out, "%g %s ", hyper->offset, hyper->scale < 0 ? "-" : "+");
-    double scale = hyper->offset != 0 && hyper->scale < 0 ? -hyper->scale : hyper->scale;
-    if (hyper->reciprocal)
-        text_printf(out, "%g / ", scale);
-    else if (scale != 1)
-        text_printf(out, "%g * ", scale);
-    text_printf(out, "%s%s%s%g, %g%s", hyper->integer ? "int " : "", wrap, hyper->log ? "(" : "[",
-                hyper->lo, hyper->hi, hyper->log ? ")" : "]");
-    if (hyper->step > 0) text_printf(out, " step %g", hyper->step);
-}
-
 static void print_hyper(const Study *study, const Hyper *hyper, Text *out) {
     text_printf(out, "  %-10s %-20s %-10s ", role_names[hyper->role], hyper->name,
                 hyper->structural ? "structural" : "scalar");
-    if (hyper->kind == DOMAIN_RANGE) print_range(hyper, out);
-    for (uint32_t i = 0; hyper->kind != DOMAIN_RANGE && i < hyper->count; i++)
-        text_printf(out, "%s%s", i ? ", " : hyper->count > 1 ? "{" : "", hyper->labels[i]);
-    if (hyper->kind != DOMAIN_RANGE && hyper->count > 1) text_add(out, "}");
+    hyper_print_domain(hyper, out);
     if (hyper->parent >= 0) {
         const Hyper *parent = &study->hypers.at[hyper->parent];
         text_printf(out, "   where %s is %s", parent->name, parent->labels[hyper->parent_value]);
@@ -38,6 +23,22 @@ static void print_shape(const Kernel *kernel, Text *out) {
     if (!kernel->axis_count) text_add(out, "1");
 }
 
+/* The source lines that a kernel comes from, each once. */
+static void print_places(Compilation *compilation, const Kernel *kernel, Text *out) {
+    enum { MOST_PLACES = 4 };
+    const char *lines[MOST_PLACES];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < kernel->places.count && count < MOST_PLACES; i++) {
+        const char *line =
+            sources_short_place(compilation->sources, kernel->places.at[i], compilation->program);
+        bool known = false;
+        for (uint32_t k = 0; k < count; k++) known |= !strcmp(lines[k], line);
+        if (known) continue;
+        text_printf(out, "%s%s", count ? ", " : "   # ", line);
+        lines[count++] = line;
+    }
+}
+
 static void print_kernel(Compilation *compilation, const Kernel *kernel, Text *out) {
     Text shape = {0};
     print_shape(kernel, &shape);
@@ -46,10 +47,7 @@ static void print_kernel(Compilation *compilation, const Kernel *kernel, Text *o
                 bytes, bytes > 0 ? kernel->flops / bytes : 0.0);
     for (uint32_t i = 0; i < kernel->fused.count; i++)
         text_printf(out, "%s%s", i ? " " : "", kernel->fused.at[i]);
-    for (uint32_t i = 0; i < kernel->places.count && i < 4; i++)
-        text_printf(
-            out, "%s%s", i ? ", " : "   # ",
-            sources_short_place(compilation->sources, kernel->places.at[i], compilation->program));
+    print_places(compilation, kernel, out);
     text_add(out, "\n");
     text_release(&shape);
 }

@@ -4,13 +4,14 @@
  *       nn: dense, softmax, …                    ├─ trials: steps, evaluation, selection
  *       spirals.tune: spirals, classifier        └─ variants: one per structural point
  *
- * Types and shapes are not here: a definition is generic in its shapes, so it is checked where it is
- * instantiated, in graph/elaborate.c, once per variant, with the chain of calls in the message.
+ * Types and shapes are not here: a definition is generic in its shapes, so it is checked where it
+ * is instantiated, in graph/elaborate.c, once per variant, with the chain of calls in the message.
  *
- * A hyperparameter is *structural* when its value changes shapes or code (it reaches an `int`, `bool`
- * or `fn` parameter of the model, is `batch`, or chooses between calls); each point of the
+ * A hyperparameter is *structural* when its value changes shapes or code (it reaches an `int`,
+ * `bool` or `fn` parameter of the model, is `batch`, or chooses between calls); each point of the
  * structural ones is a *variant*. All others are *scalar*: one value per trial, kept in the trial's
- * block, never a constant in code. Lives in the program arena; immutable once check has returned. */
+ * block, never a constant in code. Lives in the program arena; immutable once check has returned.
+ */
 #ifndef TUNE_COMPILER_CHECK_CHECKED_H
 #define TUNE_COMPILER_CHECK_CHECKED_H
 
@@ -38,8 +39,8 @@ struct Module {
     ModuleList uses; /* in the order written */
 };
 
-/* What a name means in a module: its own declarations, then those of the used modules. `base` is the
- * module name of nn.dense, or NULL. NULL when nothing is found. Builtin functions are not
+/* What a name means in a module: its own declarations, then those of the used modules. `base` is
+ * the module name of nn.dense, or NULL. NULL when nothing is found. Builtin functions are not
  * declarations (graph/builtin.h). */
 Decl *module_find(const Module *module, const char *base, const char *name);
 
@@ -68,11 +69,11 @@ extern const char *const split_names[SPLIT_COUNT]; /* "train", "valid", "test" *
 typedef struct {
     Decl *decl;
     DataKind kind;
-    FieldList fields;  /* empty for generate: elaborate infers them */
+    FieldList fields; /* empty for generate: elaborate infers them */
     bool has_split[SPLIT_COUNT];
-    bool fractions;    /* split sizes are fractions of the examples */
+    bool fractions;            /* split sizes are fractions of the examples */
     double split[SPLIT_COUNT]; /* counts or fractions */
-    uint64_t seed;     /* of generation, or of the shuffle before splitting */
+    uint64_t seed;             /* of generation, or of the shuffle before splitting */
     bool shuffle;
     const char *csv_file;
     bool csv_header;
@@ -96,9 +97,9 @@ typedef struct {
     bool structural;
     Span span; /* of the name */
 
-    /* DOMAIN_RANGE: u in [0, 1) gives r = lo + u (hi - lo), or lo (hi/lo)^u if log; r is rounded to the
-     * grid lo + k step if step > 0, or to an integer; value = offset + scale * r, or
-     * offset + scale / r if `reciprocal`. */
+    /* DOMAIN_RANGE: u in [0, 1) gives r = lo + u (hi - lo), or lo (hi/lo)^u if log; r is rounded to
+     * the grid lo + k step if step > 0, or to an integer; value = offset + scale * r, or offset +
+     * scale / r if `reciprocal`. */
     double lo, hi, step, scale, offset;
     bool log, integer, reciprocal;
 
@@ -112,16 +113,18 @@ typedef struct {
     /* Conditional: exists only where hyperparameter `parent` has value number `parent_value`. */
     int parent; /* index in the study's list, or -1; a parent comes before its children */
     uint32_t parent_value;
-    Node *argument; /* the N_ARG of the choice's call that this hyperparameter stands for, or NULL */
+    Node
+        *argument; /* the N_ARG of the choice's call that this hyperparameter stands for, or NULL */
 } Hyper;
 typedef Vec(Hyper) HyperList;
 
 typedef enum { SEARCH_QUASIRANDOM, SEARCH_RANDOM, SEARCH_GRID, SEARCH_POINTS } SearchKind;
 
-/* One structural point. choice[h] is the value number of structural hyperparameter h, or -1 where h is
- * scalar or does not exist here. Integer ranges are numbered by their grid. */
+/* One structural point. choice[h] is the value number of structural hyperparameter h, or -1 where h
+ * is scalar or does not exist here. Integer ranges are numbered by their grid. */
 typedef struct {
-    const char *name; /* "width=32", "optimizer=optim.adam, width=128"; "all" when nothing is structural */
+    const char
+        *name; /* "width=32", "optimizer=optim.adam, width=128"; "all" when nothing is structural */
     int *choice;
 } Variant;
 typedef Vec(Variant) VariantList;
@@ -132,21 +135,23 @@ typedef struct {
     Decl *model;
     Node *model_node;     /* the N_CALL or name, for its arguments */
     Data *data;           /* of the model; NULL when it has none */
-    Node *optimizer_node; /* call or name; NULL: a scientific hyperparameter `optimizer` chooses, or no steps */
+    Node *optimizer_node; /* call or name; NULL: a scientific hyperparameter `optimizer` chooses, or
+                             no steps */
     int optimizer_hyper;  /* index of that hyperparameter, or -1 */
     HyperList hypers;     /* in source order, children after their parent */
     NodeList schedules;   /* N_USE_SCHEDULE */
     Node *clip;           /* threshold expression, or NULL */
 
     SearchKind search;
-    uint32_t grid_levels; /* SEARCH_GRID: levels of every range, ends included (fewer where its own grid has fewer); else 0 */
-    uint32_t points;    /* points to visit; trials = points * seeds */
+    uint32_t grid_levels; /* SEARCH_GRID: levels of every range, ends included (fewer where its own
+                             grid has fewer); else 0 */
+    uint32_t points;      /* points to visit; trials = points * seeds */
     uint64_t search_seed;
     double **point_values; /* SEARCH_POINTS: [points][hypers.count] value (number or value index) */
 
     uint64_t steps, evaluate_every;
     uint64_t evaluate_examples; /* 0: the whole split */
-    uint64_t batch;             /* when it is not searched over */
+    uint64_t batch;             /* the largest, when it is searched over */
     int batch_hyper;            /* index of the hyperparameter `batch`, or -1 */
     uint64_t evaluate_batch;    /* 0: max(batch, 256) or so; never below the training batch */
     bool maximize;
@@ -167,7 +172,8 @@ typedef struct {
     StudyList studies;
 } Checked;
 
-/* Numeric value of value number `choice` of a structural hyperparameter (VALUES, or integer RANGE). */
+/* Numeric value of value number `choice` of a structural hyperparameter (VALUES, or integer RANGE).
+ */
 double hyper_value(const Hyper *hyper, uint32_t choice);
 /* How many values a hyperparameter of a finite domain has; 0 when it is continuous. */
 uint32_t hyper_count(const Hyper *hyper);
@@ -184,6 +190,9 @@ typedef struct {
 /* Reads the used modules, resolves every name, understands data sets and studies, enumerates the
  * variants. NULL only when errors were reported. Files: modules.c, names.c, data.c, study.c. */
 Checked *check(Node *main_file, const Source *main_source, const CheckOptions *options);
+
+/* "1 - log(0.01, 1)", "int [1, 4] step 2", "{relu, tanh}", "128": as it would be written. */
+void hyper_print_domain(const Hyper *hyper, Text *out);
 
 /* `tunec emit checked`. */
 void checked_print(const Checked *checked, Text *out);

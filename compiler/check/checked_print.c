@@ -46,20 +46,32 @@ static void print_data(const Data *data, Text *out) {
                         data->fractions ? " of the examples" : "");
 }
 
+static void print_range(const Hyper *hyper, Text *out) {
+    bool subtracted = hyper->offset != 0 && hyper->scale < 0;
+    double scale = subtracted ? -hyper->scale : hyper->scale;
+    if (hyper->integer) text_add(out, "int ");
+    if (hyper->offset != 0) text_printf(out, "%g %s ", hyper->offset, subtracted ? "-" : "+");
+    if (hyper->reciprocal || scale != 1)
+        text_printf(out, "%g %s ", scale, hyper->reciprocal ? "/" : "*");
+    text_printf(out, hyper->log ? "log(%g, %g)" : "[%g, %g]", hyper->lo, hyper->hi);
+    if (hyper->step > 0) text_printf(out, " step %g", hyper->step);
+}
+
+void hyper_print_domain(const Hyper *hyper, Text *out) {
+    if (hyper->kind == DOMAIN_RANGE) {
+        print_range(hyper, out);
+        return;
+    }
+    if (hyper->count > 1) text_add(out, "{");
+    for (uint32_t i = 0; i < hyper->count; i++)
+        text_printf(out, "%s%s", i ? ", " : "", hyper->labels[i]);
+    if (hyper->count > 1) text_add(out, "}");
+}
+
 static void print_hyper(const Study *study, const Hyper *hyper, Text *out) {
     text_printf(out, "    %s %s, %s: ", role_names[hyper->role], hyper->name,
                 hyper->structural ? "structural" : "scalar");
-    if (hyper->kind == DOMAIN_RANGE) {
-        text_printf(out, "%s%s[%g, %g]", hyper->integer ? "int " : "", hyper->log ? "log " : "",
-                    hyper->lo, hyper->hi);
-        if (hyper->step > 0) text_printf(out, " step %g", hyper->step);
-        if (hyper->reciprocal)
-            text_printf(out, ", value = %g + %g / r", hyper->offset, hyper->scale);
-        else if (hyper->scale != 1 || hyper->offset != 0)
-            text_printf(out, ", value = %g + %g r", hyper->offset, hyper->scale);
-    }
-    for (uint32_t i = 0; hyper->kind != DOMAIN_RANGE && i < hyper->count; i++)
-        text_printf(out, "%s%s", i ? ", " : "", hyper->labels[i]);
+    hyper_print_domain(hyper, out);
     if (hyper->parent >= 0) {
         const Hyper *parent = &study->hypers.at[hyper->parent];
         text_printf(out, ", where %s is %s", parent->name, parent->labels[hyper->parent_value]);
@@ -103,8 +115,9 @@ static void print_study(const Study *study, Text *out) {
     for (uint32_t i = 0; i < study->schedules.count; i++)
         text_printf(out, "    schedule %s\n", study->schedules.at[i]->name);
     if (study->clip) text_add(out, "    clip norm\n");
-    text_printf(out, "    search %s: %u points, seed %" PRIu64 "\n", search_names[study->search],
-                study->points, study->search_seed);
+    text_printf(out, "    search %s: %u points", search_names[study->search], study->points);
+    if (study->grid_levels) text_printf(out, ", %u values of each range", study->grid_levels);
+    text_printf(out, ", seed %" PRIu64 "\n", study->search_seed);
     print_points(study, out);
     text_printf(out, "    steps %" PRIu64 ", batch %" PRIu64 ", seed %" PRIu64 ", seeds %u, %s\n",
                 study->steps, study->batch, study->seed, study->seeds, study->f64 ? "f64" : "f32");

@@ -1,6 +1,6 @@
 /* Shared by the files of check/: the state, and what each file offers the others.
  *
- *     load_modules -> check_names -> check_data -> check_studies -> enumerate_variants      (check.c)
+ *     load_modules -> check_names -> check_data -> check_studies -> enumerate_variants (check.c)
  *
  * Every function reports its own mistakes into `diags`; a result of false or NULL means "reported,
  * do not build on it". */
@@ -35,7 +35,8 @@ Decl *resolve_quietly(const Module *module, const Node *name);
 /* The same for places that want one kind ("model"); a wrong kind or an unknown name is reported. */
 Decl *resolve_kind(Checker *checker, const Module *module, const Node *name, NodeKind kind);
 
-/* Reports a name without a module that two of the used modules have; false when there is one only. */
+/* Reports a name without a module that two of the used modules have; false when there is one only.
+ */
 bool report_ambiguous(Checker *checker, const Module *module, const Node *name);
 
 /* Reports an unknown name; the suggestion comes from `more`, the module's declarations and the
@@ -55,9 +56,9 @@ const Node *argument_value(const Node *argument);
 
 /* ---- arguments.c: arguments against parameters ---- */
 
-/* Which parameter (index in `params`) each argument of `call` goes to; -1 after a mistake. Positional
- * arguments stand at their parameter's place; named ones anywhere. Reports unknown, doubled, superfluous and
- * missing ones. `what`: the callee as shown. */
+/* Which parameter (index in `params`) each argument of `call` goes to; -1 after a mistake.
+ * Positional arguments stand at their parameter's place; named ones anywhere. Reports unknown,
+ * doubled, superfluous and missing ones. `what`: the callee as shown. */
 int *bind_arguments(Checker *checker, const Decl *callee, const Node *call);
 /* The same without those that are missing. */
 int *bind_some_arguments(Checker *checker, const Decl *callee, const Node *call);
@@ -74,7 +75,8 @@ void data_field_names(const Decl *data, Arena *arena, TextList *names);
 
 /* ---- constant.c ---- */
 
-/* Value of an expression of numbers, `pi` and elementary functions; false when it has other names. */
+/* Value of an expression of numbers, `pi` and elementary functions; false when it has other names.
+ */
 bool constant_value(const Node *expression, double *value);
 /* A whole number of at least `least`, or a message that says "'what' must be …". */
 bool constant_count(Checker *checker, const Node *expression, const char *what, uint64_t least,
@@ -95,7 +97,8 @@ int find_hyper(const Study *study, const char *name);
 
 /* Whether an expression is a range or a set rather than a value. */
 bool is_domain(const Node *node);
-/* Domain of a hyperparameter: fills kind, range or values. `value`: it is fixed, the node is a value. */
+/* Domain of a hyperparameter: fills kind, range or values. `value`: it is fixed, the node is a
+ * value. */
 bool read_domain(Checker *checker, const Node *domain, Hyper *hyper);
 bool read_fixed(Checker *checker, const Node *value, Hyper *hyper);
 /* Smallest and largest value of a range. */

@@ -27,9 +27,9 @@ typedef struct {
     Dim dims[MAX_RANK];
 } Type;
 
-const char *elem_name(Elem elem);    /* "f32" */
-uint32_t elem_bytes(Elem elem);      /* bool is 1 byte in memory */
-bool elem_is_real(Elem elem);        /* f32, f64 */
+const char *elem_name(Elem elem);     /* "f32" */
+uint32_t elem_bytes(Elem elem);       /* bool is 1 byte in memory */
+bool elem_is_real(Elem elem);         /* f32, f64 */
 int64_t type_count(const Type *type); /* elements */
 bool type_same_shape(const Type *a, const Type *b);
 void type_print(const Type *type, Text *out); /* "f32[batch, 128]" */
