@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "compiler/emit/emit_llvm.h"
 #include "runtime/program.h"
 
 _Static_assert((int)TUNE_F64 == (int)E_F64 && (int)TUNE_I32 == (int)E_I32, "element types agree");
@@ -14,6 +15,18 @@ _Static_assert((int)TUNE_FIELD_CLASS == (int)FIELD_CLASS, "field types agree");
 _Static_assert((int)TUNE_DATA_CSV == (int)DATA_CSV, "data kinds agree");
 _Static_assert((int)TUNE_MIN == (int)TOTAL_MIN, "totals agree");
 _Static_assert((int)TUNE_CHOICE == (int)DOMAIN_CHOICE, "domains agree");
+_Static_assert(offsetof(TuneTrialHeader, loss) == HEADER_LOSS, "the loss lies where kernels put it");
+_Static_assert(offsetof(TuneTrialHeader, grad_norm) == HEADER_GRAD_NORM, "so does the norm");
+_Static_assert(sizeof(TuneTrialHeader) == HEADER_BYTES, "headers are of one size");
+_Static_assert((int)TUNE_ALIGN == 64, "trial_layout and plan align to 64 bytes");
+_Static_assert(offsetof(TuneContext, trial) == CONTEXT_TRIAL &&
+                   offsetof(TuneContext, scratch) == CONTEXT_SCRATCH &&
+                   offsetof(TuneContext, fields) == CONTEXT_FIELDS &&
+                   offsetof(TuneContext, index) == CONTEXT_INDEX &&
+                   offsetof(TuneContext, examples) == CONTEXT_EXAMPLES &&
+                   offsetof(TuneContext, totals) == CONTEXT_TOTALS &&
+                   offsetof(TuneContext, metrics) == CONTEXT_METRICS,
+               "entries find what the runtime passes");
 _Static_assert((int)TUNE_POINTS == (int)SEARCH_POINTS, "searches agree");
 
 /* ---- literals ---- */

@@ -169,19 +169,29 @@ static void drop_unused_buffers(Fuser *fuser) {
     program->buffers = used;
 }
 
+/* Of a new graph nothing is known but which copies it needs. */
+static void start(Fuser *fuser) {
+    fuser->id_limit = id_limit(fuser->graph);
+    fuser->words = (fuser->id_limit + 63) / 64;
+    fuser->forced = arena_alloc(fuser->arena, fuser->id_limit);
+    fuser->forced_next = arena_alloc(fuser->arena, fuser->id_limit);
+    fuser->alone = arena_alloc(fuser->arena, fuser->id_limit);
+    fuser->alone_next = arena_alloc(fuser->arena, fuser->id_limit);
+    fuser->apart = arena_alloc(fuser->arena, fuser->id_limit);
+    fuser->rebuild = false;
+    for (uint32_t i = 0; i < fuser->copies.count; i++)
+        fuser->forced[fuser->copies.at[i]->id] = true;
+}
+
 StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Arena *arena) {
-    Fuser fuser = {.graph = graph,
-                   .layout = layout,
-                   .arena = arena,
-                   .fused = fused,
-                   .id_limit = id_limit(graph)};
-    fuser.words = (fuser.id_limit + 63) / 64;
-    fuser.forced = arena_alloc(arena, fuser.id_limit);
-    fuser.forced_next = arena_alloc(arena, fuser.id_limit);
-    fuser.alone = arena_alloc(arena, fuser.id_limit);
-    fuser.alone_next = arena_alloc(arena, fuser.id_limit);
-    do attempt(&fuser);
-    while (fuser.again);
+    Fuser fuser = {.graph = graph, .layout = layout, .arena = arena, .fused = fused};
+    start(&fuser);
+    do {
+        attempt(&fuser);
+        if (!fuser.rebuild) continue;
+        join_summed_axes(&fuser);
+        start(&fuser);
+    } while (fuser.again);
     name_kernels(&fuser);
     drop_unused_buffers(&fuser);
     return fuser.program;

@@ -5,6 +5,7 @@
  *     fuse_memory.c  which values other kernels need, and where they lie
  *     fuse_expr.c    a node at an index -> expression
  *     fuse_kernel.c  a group -> kernel
+ *     fuse_contract.c  summed axes that do not lie together are brought together
  *     fuse_name.c    what to call it
  *     fuse.c         the driver
  *
@@ -75,6 +76,9 @@ typedef struct {
     /* grow from attempt to attempt, by node id; what an attempt finds out counts from the next on */
     bool *forced, *forced_next; /* keep this value (view, leaf) in memory */
     bool *alone, *alone_next;   /* start a group of its own */
+    bool *apart;   /* contractions whose summed axes do not lie together */
+    bool rebuild;  /* some are */
+    GNodeList copies; /* of operands of such: kept in memory */
     bool indirect; /* outputs are copied into the trial's block after everything else */
     bool again;
 
@@ -157,6 +161,11 @@ int build_cast(Builder *builder, int value, Elem elem, Span span);
 /* Does it leave anything behind? If all users compute its members again, there is nothing to build. */
 bool group_stores(const Fuser *fuser, const Group *group);
 Kernel *build_kernel(Fuser *fuser, Group *group);
+
+/* ---- fuse_contract.c ---- */
+
+/* The graph with the contractions marked `apart` over permuted operands, which go to `copies`. */
+void join_summed_axes(Fuser *fuser);
 
 /* ---- fuse_name.c ---- */
 

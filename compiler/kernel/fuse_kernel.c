@@ -556,14 +556,6 @@ static void describe(Fuser *fuser, Kernel *kernel, const Group *group) {
     }
 }
 
-/* Reductions and reads along several summed axes that do not lie together: a copy of each operand
- * puts them together. */
-static void copy_operands(Fuser *fuser, const GNode *node) {
-    assert(!fuser->forced[node->in[0]->id] || !fuser->forced[node->in[1]->id]);
-    fuser->forced_next[node->in[0]->id] = fuser->forced_next[node->in[1]->id] = true;
-    fuser->again = true;
-}
-
 Kernel *build_kernel(Fuser *fuser, Group *group) {
     Kernel *kernel = arena_alloc(fuser->arena, sizeof *kernel);
     Builder builder = {.fuser = fuser, .group = group, .kernel = kernel};
@@ -584,7 +576,7 @@ Kernel *build_kernel(Fuser *fuser, Group *group) {
     AffineList affines = all_affines(fuser->arena, kernel);
     merge_axes(&builder, &axes, &affines);
     if (group->contract && !shape_contraction(&builder, &axes)) {
-        copy_operands(fuser, group->contract);
+        fuser->apart[group->contract->id] = fuser->rebuild = fuser->again = true;
         return kernel;
     }
     finish_axes(&builder, &axes, &affines);

@@ -253,6 +253,33 @@ static GNode *make_contract(Maker *m, GNode *a) {
     return graph_contract(m->graph, a, b, &einsum, nowhere);
 }
 
+/* A product with a new parameter over two axes, in any order. */
+static GNode *make_contract_two(Maker *m, GNode *a) {
+    static const char letters[] = "abcdef";
+    if (a->type.elem != m->graph->real || a->type.rank < 3 || a->type.rank > 4) return NULL;
+    Einsum einsum = {{0}, {0}, {0}};
+    uint32_t first = a->batched + rng_below(m->rng, a->type.rank - a->batched - 1);
+    uint32_t second = first + 1 + rng_below(m->rng, a->type.rank - first - 1);
+    memcpy(einsum.a, letters, a->type.rank);
+    uint8_t perm[MAX_RANK];
+    random_perm(m->rng, 3, 0, perm);
+    const Dim sizes[] = {
+        a->type.dims[first], a->type.dims[second], {.size = 1 + rng_below(m->rng, 9)}};
+    const char labels[] = {letters[first], letters[second], 'z'};
+    Type type = {.elem = a->type.elem, .rank = 3};
+    for (uint32_t i = 0; i < 3; i++) {
+        type.dims[i] = sizes[perm[i]];
+        einsum.b[i] = labels[perm[i]];
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < a->type.rank; i++)
+        if (i != first && i != second) einsum.out[count++] = letters[i];
+    einsum.out[count] = 'z';
+    GNode *b =
+        graph_leaf(m->graph, OP_PARAM, &type, false, true, m->graph->nodes.count, NULL, nowhere);
+    return graph_contract(m->graph, a, b, &einsum, nowhere);
+}
+
 static GNode *make(Maker *m) {
     GNode *a = pick(m);
     switch (rng_below(m->rng, 10)) {
@@ -265,7 +292,7 @@ static GNode *make(Maker *m) {
     case 6: return make_reduce(m, a);
     case 7:
     case 8: return make_view(m, a);
-    default: return make_contract(m, a);
+    default: return rng_below(m->rng, 3) ? make_contract(m, a) : make_contract_two(m, a);
     }
 }
 
