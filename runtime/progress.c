@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define LIVE_SECONDS 0.2
@@ -54,10 +55,17 @@ static void time_left(const Progress *progress, uint64_t steps, double rate, cha
         snprintf(text, bytes, ", %" PRIu64 ":%02" PRIu64 " left", seconds / 60, seconds % 60);
 }
 
+/* Characters of a line of the terminal: a longer one would go on in the next and stay there. */
+static size_t terminal_columns(void) {
+    struct winsize size;
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    return known ? size.ws_col : 80;
+}
+
 static void progress_line(const Progress *progress) {
     const TuneStudy *info = progress->study->info;
     uint64_t steps, examples;
-    char rate_text[32], examples_text[32], left[40], best[120] = "";
+    char rate_text[32], examples_text[32], left[40], best[120] = "", line[512];
     wave_work_done(progress->wave, &steps, &examples);
     double seconds = trial_clock() - progress->start;
     double rate = seconds > 0 ? (double)steps / seconds : 0;
@@ -68,10 +76,13 @@ static void progress_line(const Progress *progress) {
     if (progress->has_best)
         snprintf(best, sizeof best, ", best %s%s%s %.5g (trial %u)", split, *split ? "." : "",
                  info->metrics[info->select_metric], progress->best, progress->best_trial);
-    fprintf(stderr, "%s%s: %u/%u trials%s, %s trial-steps/s, %s examples/s%s%s",
-            progress->live ? "\r" : "", info->name, progress->trials_done,
-            study_trials(progress->study), best, rate_text, examples_text, left,
-            progress->live ? "\033[K" : "\n");
+    snprintf(line, sizeof line, "%s: %u/%u trials%s, %s trial-steps/s, %s examples/s%s", info->name,
+             progress->trials_done, study_trials(progress->study), best, rate_text, examples_text,
+             left);
+    if (progress->live)
+        fprintf(stderr, "\r%.*s\033[K", (int)terminal_columns() - 1, line);
+    else
+        fprintf(stderr, "%s\n", line);
     fflush(stderr);
 }
 

@@ -6,11 +6,13 @@
 
 #include "runtime/philox.h"
 #include "runtime/program.h"
+#include "tests/fault/count_calls.h"
 
 enum {
     INPUTS = 4,
     VALUES = INPUTS + 1,
     EVALUATE_BATCH = 48,
+    EVALUATE_EVERY = 20,
     PARAMS = 128,
     VELOCITY = 192,
     TRIAL_BYTES = 256
@@ -52,6 +54,17 @@ static float residual(const TuneContext *context, int32_t example) {
     return sum;
 }
 
+#ifndef FAKE_COUNT
+#define FAKE_COUNT 0
+#endif
+
+/* At the end of a step: behind the first of an interval, and behind its last. */
+static void count_interval(uint64_t step) {
+    if (!FAKE_COUNT) return;
+    if (step % EVALUATE_EVERY == 1) calls_begin();
+    if (step % EVALUATE_EVERY == 0) calls_end();
+}
+
 static void wait_a_little(void) {
     for (volatile int i = 0; i < FAKE_WORK; i++) continue;
 }
@@ -78,6 +91,7 @@ static void train(const TuneContext *context, int batch) {
     header->loss = loss;
     header->grad_norm = sqrt(square);
     header->step++;
+    count_interval(header->step);
     wait_a_little();
 }
 
@@ -188,7 +202,7 @@ static const TuneStudy studies[] = {{
     .search_seed = 1,
     .seed = 5,
     .steps = 300,
-    .evaluate_every = 20,
+    .evaluate_every = EVALUATE_EVERY,
     .select_split = TUNE_VALID,
     .select_metric = 0,
     .keep = 3,
