@@ -113,8 +113,7 @@ typedef struct {
     /* Conditional: exists only where hyperparameter `parent` has value number `parent_value`. */
     int parent; /* index in the study's list, or -1; a parent comes before its children */
     uint32_t parent_value;
-    Node
-        *argument; /* the N_ARG of the choice's call that this hyperparameter stands for, or NULL */
+    Node *argument; /* the N_ARG of the choice's call that it stands for, or NULL */
 } Hyper;
 typedef Vec(Hyper) HyperList;
 
@@ -123,8 +122,7 @@ typedef enum { SEARCH_QUASIRANDOM, SEARCH_RANDOM, SEARCH_GRID, SEARCH_POINTS } S
 /* One structural point. choice[h] is the value number of structural hyperparameter h, or -1 where h
  * is scalar or does not exist here. Integer ranges are numbered by their grid. */
 typedef struct {
-    const char
-        *name; /* "width=32", "optimizer=optim.adam, width=128"; "all" when nothing is structural */
+    const char *name; /* "optimizer=optim.adam, width=128"; "all" when nothing is structural */
     int *choice;
 } Variant;
 typedef Vec(Variant) VariantList;

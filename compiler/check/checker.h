@@ -15,6 +15,7 @@ typedef struct {
     Arena *arena; /* program */
     Diags *diags;
     Checked *checked;
+    uint32_t errors; /* how many there were before the data set that is being read */
 } Checker;
 
 typedef Vec(const char *) TextList;

@@ -13,6 +13,11 @@ Data *find_data(const Checked *checked, const Decl *decl) {
     return NULL;
 }
 
+/* Has this data set a mistake already? Then what follows from it is not said, too. */
+static bool is_mistaken(const Checker *checker) {
+    return diags_error_count(checker->diags) > checker->errors;
+}
+
 /* ---- splits ---- */
 
 static int split_of(const char *name) {
@@ -79,7 +84,7 @@ static void check_split_sizes(Checker *checker, Data *data, const Node *place) {
         fractions += data->split[i] < 1 || (data->split[i] == 1 && data->kind != DATA_GENERATE);
     }
     data->fractions = count > 0 && fractions == count;
-    if (diags_failed(checker->diags)) return;
+    if (is_mistaken(checker)) return;
     Diag *diag = NULL;
     if (fractions && fractions < count)
         diag = diag_error(checker->diags, place->span,
@@ -189,7 +194,7 @@ static void read_columns(Checker *checker, const Node *source, Field *field) {
 static void check_column_count(Checker *checker, const Node *node, const Field *field) {
     int64_t wanted = 1;
     for (uint32_t i = 0; i < field->rank; i++) wanted *= field->dims[i];
-    if (diags_failed(checker->diags) || wanted == field->column_count) return;
+    if (is_mistaken(checker) || wanted == field->column_count) return;
     diag_error(checker->diags, node->span, "'%s' has %lld values but %u columns", field->name,
                (long long)wanted, field->column_count);
 }
@@ -249,7 +254,7 @@ static void match_files(Checker *checker, Data *data, const Node *call) {
         diag_help(diag, "write its type in the block, as in '%s: u8[28, 28]'", argument->name);
     }
     for (uint32_t i = 0; i < data->fields.count; i++)
-        if (!data->fields.at[i].file && !diags_failed(checker->diags)) {
+        if (!data->fields.at[i].file && !is_mistaken(checker)) {
             Diag *diag = diag_error(checker->diags, data->fields.at[i].span,
                                     "field '%s' has no file", data->fields.at[i].name);
             diag_help(diag, "add '%s: \"…\"' to the call", data->fields.at[i].name);
@@ -273,7 +278,7 @@ static void read_csv_call(Checker *checker, Data *data, const Node *call) {
             diag_help(diag, "it takes the file's name, 'header: true' and 'separator: \",\"'");
         }
     }
-    if (!data->csv_file && !diags_failed(checker->diags)) {
+    if (!data->csv_file && !is_mistaken(checker)) {
         Diag *diag = diag_error(checker->diags, call->span, "'csv' needs a file");
         diag_help(diag, "write csv(\"file.csv\")");
     }
@@ -337,6 +342,7 @@ static void read_data(Checker *checker, Decl *decl) {
     const Node *node = decl->node, *call = node->kids.at[0];
     data->decl = decl;
     data->shuffle = true;
+    checker->errors = diags_error_count(checker->diags);
     vec_push(checker->arena, &checker->checked->data, data);
     if (call->kind != N_CALL && call->kind != N_NAME) return;
     if (!data_kind(checker, call, &data->kind)) return;
