@@ -1,0 +1,214 @@
+/* The verifiers of kernels and plans: a legal program with one rule broken, and what is said. */
+#include "tests/unit/kernel_support.h"
+
+static const Kernel *find(const StepProgram *program, const char *name) {
+    for (uint32_t i = 0; i < program->kernels.count; i++)
+        if (!strcmp(program->kernels.at[i]->name, name)) return program->kernels.at[i];
+    fail_msg("no kernel '%s'", name);
+    return NULL;
+}
+
+typedef struct {
+    Model model;
+    StepProgram *program;
+    Kernel *loss;    /* three reducing stages, rows kept on the stack */
+    Kernel *product; /* of dense1, with relu */
+} Legal;
+
+static Legal legal(void) {
+    Legal made = {.model = model_new()};
+    GNode *h = relu(made.model.graph, dense(&made.model, image(&made.model), "dense1", 128));
+    nesterov(&made.model, cross_entropy(&made.model, dense(&made.model, h, "dense2", 10)), true);
+    made.program = compile(&made.model, true);
+    made.loss = (Kernel *)find(made.program, "softmax_xent_grad");
+    made.product = (Kernel *)find(made.program, "dense1_relu_fwd");
+    assert_null(kernel_verify(made.loss, made.model.arena));
+    assert_null(kernel_verify(made.product, made.model.arena));
+    assert_null(plan_verify(made.program, made.model.arena));
+    return made;
+}
+
+static Expr *first_of(Kernel *kernel, ExprKind kind) {
+    for (uint32_t e = 0; e < kernel->exprs.count; e++)
+        if (kernel->exprs.at[e].kind == kind) return &kernel->exprs.at[e];
+    fail_msg("no such expression");
+    return NULL;
+}
+
+static Stage *storing(Kernel *kernel) {
+    for (uint32_t s = kernel->stages.count; s-- > 0;)
+        if (kernel->stages.at[s].stores.count) return &kernel->stages.at[s];
+    fail_msg("no stores");
+    return NULL;
+}
+
+/* ---- kernels: each breaks one rule ---- */
+
+static void bad_name(Kernel *k) {
+    k->name = "Loss";
+}
+static void no_extent(Kernel *k) {
+    k->axes[0].extent = 0;
+}
+static void too_many_outer(Kernel *k) {
+    k->outer_count = k->axis_count + 1;
+}
+static void no_stages(Kernel *k) {
+    k->stages.count = 0;
+}
+static void missing_argument(Kernel *k) {
+    k->buffers.count--;
+}
+static void later_operand(Kernel *k) {
+    first_of(k, X_OP)->in[0] = (int)k->exprs.count - 1;
+}
+static void foreign_axis(Kernel *k) {
+    first_of(k, X_LOAD)->at.coeff[MAX_AXES - 1] = 1;
+}
+static void other_elem(Kernel *k) {
+    first_of(k, X_LOAD)->elem = E_F64;
+}
+static void outside(Kernel *k) {
+    first_of(k, X_LOAD)->at.offset += 1 << 30;
+}
+static void no_such_result(Kernel *k) {
+    first_of(k, X_RESULT)->word = 31;
+}
+static void own_result(Kernel *k) {
+    first_of(k, X_RESULT)->index = k->stages.count - 1;
+}
+static void does_nothing(Kernel *k) {
+    storing(k)->stores.count = 0;
+}
+static void outer_inner(Kernel *k) {
+    k->stages.at[0].inner |= 1;
+}
+static void sums_by_mul(Kernel *k) {
+    k->stages.at[0].reductions.at[0].op = OP_MUL;
+}
+static void no_value(Kernel *k) {
+    storing(k)->stores.at[0].value = -1;
+}
+static void store_outside(Kernel *k) {
+    storing(k)->stores.at[0].at.offset = -1;
+}
+static void stored_twice(Kernel *k) {
+    memset(storing(k)->stores.at[0].at.coeff, 0, sizeof(int64_t) * MAX_AXES);
+}
+static void vector_outside(Kernel *k) {
+    storing(k)->vector_axis = MAX_AXES - 1;
+}
+static void swapped_axes(Kernel *k) {
+    k->stages.at[0].contraction->m = k->outer_count + 1;
+}
+static void crossed_operands(Kernel *k) {
+    k->stages.at[0].contraction->a = k->stages.at[0].contraction->b;
+}
+static void no_epilogue(Kernel *k) {
+    k->stages.at[1].inner = 1u << k->outer_count;
+}
+
+typedef struct {
+    void (*spoil)(Kernel *);
+    const char *says;
+} Rule;
+
+static void check_rule(const Rule *rule, bool of_product) {
+    Legal made = legal();
+    Kernel *kernel = of_product ? made.product : made.loss;
+    rule->spoil(kernel);
+    const char *problem = kernel_verify(kernel, made.model.arena);
+    if (!problem || !strstr(problem, rule->says))
+        fail_msg("expected '%s', got '%s'", rule->says, problem ? problem : "nothing");
+    arena_free(made.model.arena);
+}
+
+static void every_rule_of_kernels_is_checked(void **state) {
+    (void)state;
+    static const Rule rules[] = {{bad_name, "another character than a-z"},
+                                 {no_extent, "has extent 0"},
+                                 {too_many_outer, "of them outer"},
+                                 {no_stages, "0 stages"},
+                                 {missing_argument, "not exactly once among the arguments"},
+                                 {later_operand, "uses a later one"},
+                                 {foreign_axis, "an index uses axis"},
+                                 {other_elem, "is loaded as f64"},
+                                 {outside, "load of"},
+                                 {no_such_result, "result 31 of stage"},
+                                 {own_result, "uses a result of stage"},
+                                 {does_nothing, "does nothing"},
+                                 {outer_inner, "loops over an outer axis"},
+                                 {sums_by_mul, "a reduction by 'mul'"},
+                                 {no_value, "uses no expression"},
+                                 {store_outside, "store of"},
+                                 {vector_outside, "a vector axis outside its loops"}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) check_rule(&rules[i], false);
+}
+
+static void every_rule_of_contractions_is_checked(void **state) {
+    (void)state;
+    static const Rule rules[] = {{swapped_axes, "not m, n, k after the outer ones"},
+                                 {crossed_operands, "changes with the other's axis"},
+                                 {no_epilogue, "an epilogue over other axes than m, n"},
+                                 {stored_twice, "are stored more than once"}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) check_rule(&rules[i], true);
+}
+
+/* ---- plans ---- */
+
+static Buffer *scratch(const StepProgram *program, uint32_t number) {
+    for (uint32_t i = 0; i < program->buffers.count; i++)
+        if (program->buffers.at[i]->space == SPACE_SCRATCH && number-- == 0)
+            return program->buffers.at[i];
+    fail_msg("no scratch");
+    return NULL;
+}
+
+static void one_name_twice(StepProgram *p) {
+    p->kernels.at[0]->name = p->kernels.at[1]->name;
+}
+static void beyond_the_block(StepProgram *p) {
+    p->scratch_bytes = 64;
+}
+static void not_aligned(StepProgram *p) {
+    scratch(p, 0)->offset += 4;
+}
+static void all_in_one_place(StepProgram *p) {
+    for (uint32_t i = 0; i < p->buffers.count; i++)
+        if (p->buffers.at[i]->space == SPACE_SCRATCH) p->buffers.at[i]->offset = 0;
+}
+static void read_before_written(StepProgram *p) {
+    Kernel *first = p->kernels.at[0];
+    p->kernels.at[0] = p->kernels.at[p->kernels.count - 1];
+    p->kernels.at[p->kernels.count - 1] = first;
+}
+
+static void every_rule_of_plans_is_checked(void **state) {
+    (void)state;
+    static const struct {
+        void (*spoil)(StepProgram *);
+        const char *says;
+    } rules[] = {{one_name_twice, "two kernels are called"},
+                 {beyond_the_block, "lies outside the scratch block"},
+                 {not_aligned, "lies outside the scratch block"},
+                 {all_in_one_place, "are alive at once and overlap"},
+                 {read_before_written, "reads '"}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        Legal made = legal();
+        rules[i].spoil(made.program);
+        if (i == 4) plan(made.program, made.model.arena); /* the order is wrong, not the places */
+        const char *problem = plan_verify(made.program, made.model.arena);
+        if (!problem || !strstr(problem, rules[i].says))
+            fail_msg("expected '%s', got '%s'", rules[i].says, problem ? problem : "nothing");
+        arena_free(made.model.arena);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_rule_of_kernels_is_checked),
+        cmocka_unit_test(every_rule_of_contractions_is_checked),
+        cmocka_unit_test(every_rule_of_plans_is_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
