@@ -75,7 +75,7 @@ static void no_such_result(Kernel *k) {
     first_of(k, X_RESULT)->word = 31;
 }
 static void own_result(Kernel *k) {
-    first_of(k, X_RESULT)->index = k->stages.count - 1;
+    first_of(k, X_RESULT)->index = 1; /* of stage 1 itself */
 }
 static void does_nothing(Kernel *k) {
     storing(k)->stores.count = 0;
