@@ -90,6 +90,20 @@ static bool range_has(const TuneHyper *hyper, double value) {
                      fabs(cell - round(cell)) < 1e-9;
 }
 
+/* The number of the label, or of the only label with this end behind a dot: "adam" means
+ * "optim.adam". -1: none. */
+static int label_find(const TuneHyper *hyper, const char *text) {
+    int found = -1;
+    for (uint32_t i = 0; hyper->labels && i < hyper->count; i++) {
+        const char *dot = strrchr(hyper->labels[i], '.');
+        if (!strcmp(hyper->labels[i], text)) return (int)i;
+        if (hyper->values || !dot || strcmp(dot + 1, text)) continue;
+        if (found >= 0) return -1;
+        found = (int)i;
+    }
+    return found;
+}
+
 static bool value_parse(const TuneHyper *hyper, const char *text, double *value) {
     char *end;
     double number = strtod(text, &end);
@@ -98,14 +112,11 @@ static bool value_parse(const TuneHyper *hyper, const char *text, double *value)
         *value = number;
         return numeric && range_has(hyper, number);
     }
-    for (uint32_t i = 0; i < hyper->count; i++) {
-        bool same = hyper->labels && !strcmp(hyper->labels[i], text);
-        if (same || (numeric && hyper->values && hyper->values[i] == number)) {
-            *value = i;
-            return true;
-        }
-    }
-    return false;
+    int label = label_find(hyper, text);
+    for (uint32_t i = 0; label < 0 && numeric && hyper->values && i < hyper->count; i++)
+        if (hyper->values[i] == number) label = (int)i;
+    *value = label;
+    return label >= 0;
 }
 
 /* By its full name, or by what stands behind the last dot when only one has it. */
