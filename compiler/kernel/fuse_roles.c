@@ -138,6 +138,15 @@ static Target output_target(Fuser *fuser, const Output *output) {
     return (Target){buffer, 0, false};
 }
 
+/* Is the value, or one of the reshapes between it and what is computed, wanted elsewhere too? */
+static bool is_shared(Fuser *fuser, GNode *value) {
+    const GNode *node = value, *base = storable(fuser, value);
+    for (; base && node != base; node = node->in[0])
+        if (info_of(fuser, node)->users.count > 1) return true;
+    return base && info_of(fuser, base)->users.count > 1;
+}
+
+/* Nobody reads a part of the flat vector: a value that has other users is copied into it. */
 static void place_flat(Fuser *fuser, GNode *flat) {
     Info *info = info_of(fuser, flat);
     if (!info->buffer)
@@ -145,7 +154,9 @@ static void place_flat(Fuser *fuser, GNode *flat) {
                                   type_count(&flat->type), SPACE_SCRATCH);
     int64_t base = 0;
     for (uint32_t i = 0; i < flat->in_count; i++) {
-        GNode *piece = add_target(fuser, flat->in[i], (Target){info->buffer, base, false});
+        GNode *value = flat->in[i];
+        if (is_shared(fuser, value)) value = add_copy(fuser, value);
+        GNode *piece = add_target(fuser, value, (Target){info->buffer, base, false});
         vec_push(fuser->arena, &info->pieces, piece);
         base += type_count(&flat->in[i]->type);
     }
@@ -226,7 +237,8 @@ static Role role_of(Fuser *fuser, const GNode *node) {
     if (compound || !all_free || !fuser->fused) return ROLE_MEMBER;
     bool kept = info->hard || info->targets.count || fuser->forced[node->id];
     bool cheap = info->cost <= INLINE_COST || (type_count(&node->type) == 1 && !random);
-    return cheap && !kept ? ROLE_INLINE : ROLE_FLOAT;
+    if (!cheap) return ROLE_FLOAT;
+    return kept ? ROLE_MEMBER : ROLE_INLINE; /* what is inlined reads no memory */
 }
 
 void assign_roles(Fuser *fuser) {
