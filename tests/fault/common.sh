@@ -3,6 +3,7 @@ programs=$1
 work=$2
 fake=$programs/fault_fake
 slow=$programs/fault_fake_slow
+slower=$programs/fault_fake_slower
 changed=$programs/fault_fake_changed
 dump=$programs/fault_dump
 shim=$programs/libfault_shim.so
@@ -15,6 +16,16 @@ cd "$work" || exit 1
 fail() {
     echo "FAILED: $*"
     exit 1
+}
+
+# Waits until a study is at work in the store $1.
+begun() {
+    tries=0
+    until "$fake" trials --store "$1" 2>/dev/null | grep -q running; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] || fail "the study '$1' does not begin"
+        sleep 0.05
+    done
 }
 
 # Everything that a finished study left, as text: store, names and bytes of the checkpoints, final table.

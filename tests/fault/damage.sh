@@ -68,15 +68,16 @@ for change in 's/"trial":"[0-9]/"trial":"x/' 's/"step":"[0-9]/"step":"-/' 's/hyp
 done
 
 # A study that kept the file and finds it damaged when it wants to test it.
-"$slow" --store half --threads 1 --sync 0 >/dev/null 2>err.txt &
+"$slower" --store half --sync 0 >/dev/null 2>err.txt &
 run=$!
-sleep 0.4
+begun half
+until ls half/checkpoints | grep -q .; do sleep 0.05; done
 kill -INT $run
 wait $run
 for kept in half/checkpoints/*; do head -c 300 "$kept" >x && mv x "$kept"; done
-survive "kept checkpoints cut" "$slow" --store half
+survive "kept checkpoints cut" "$fake" --store half
 for kept in half/checkpoints/*; do rm -f "$kept"; done
-survive "kept checkpoints gone" "$slow" --store half
+survive "kept checkpoints gone" "$fake" --store half
 head -c 1000 half/snapshot >x 2>/dev/null && mv x half/snapshot
-survive "snapshot cut" "$slow" --store half
+survive "snapshot cut" "$fake" --store half
 echo "$refused refusals"

@@ -15,9 +15,9 @@ expect() {
     grep -q -e "$text" err.txt || fail "$*: no '$text' in: $(cat err.txt)"
 }
 
-"$slow" --store used --threads 1 >/dev/null 2>&1 &
+"$slower" --store used --threads 1 --sync 0.01 >/dev/null 2>&1 &
 first=$!
-sleep 0.1
+begun used
 expect 1 "is in use by another run, process $first" "$fake" --store used
 kill -INT $first
 wait $first
@@ -42,9 +42,9 @@ echo 'not a database, but as long as a header of one: it must be refused' >garba
 mkdir bad && cp garbage bad/study.sqlite
 expect 1 "cannot .* the study's store" "$fake" --store bad
 
-"$slow" --store gone >/dev/null 2>err.txt &
+"$slower" --store gone --sync 0.01 >/dev/null 2>err.txt &
 first=$!
-sleep 0.1
+begun gone
 rm -rf gone
 wait $first && fail "a study whose store was removed ended well"
 grep -q -e 'was removed or replaced' -e 'No such file' -e 'I/O error' err.txt || fail "store removed: $(cat err.txt)"
