@@ -60,7 +60,7 @@ static const FlagInfo flags[FLAG_COUNT] = {
     [FLAG_DATA] = {"--data", "DIR", FOR_RUNS, "directory of the data files (default: .)"},
     [FLAG_STORE] = {"--store", "DIR", FOR_STORE,
                     "directory of results (default: PROGRAM-STUDY.study)"},
-    [FLAG_THREADS] = {"--threads", "N", FOR_RUNS, "threads (default: the cores of this machine)"},
+    [FLAG_THREADS] = {"--threads", "N", FOR(SWEEP), "threads (default: the cores of this machine)"},
     [FLAG_WAVE] = {"--wave", "N", FOR(SWEEP),
                    "trials in memory at once (default: what fits); changes no result"},
     [FLAG_SYNC] = {"--sync", "SECONDS", FOR(SWEEP), "make results durable this often (default: 1)"},
@@ -175,8 +175,12 @@ static bool parse_flag(Options *options, char **arguments, int count, int *at, F
     const char *text = strcmp(arguments[*at], "-h") ? arguments[*at] : "--help";
     const char *value;
     Flag flag = find_flag(text, &value);
-    if (flag == FLAG_COUNT || !(flags[flag].commands >> options->command & 1))
-        return flag_unknown(options, text, fail);
+    if (flag == FLAG_COUNT) return flag_unknown(options, text, fail);
+    if (!(flags[flag].commands >> options->command & 1)) {
+        fail_set(fail, "'%s' has no flag %s", commands[options->command].name, flags[flag].name);
+        fail_help(fail, "%s --help lists its flags", commands[options->command].name);
+        return usage(fail);
+    }
     if (!flags[flag].argument && value) {
         fail_set(fail, "%s takes no value", flags[flag].name);
         return usage(fail);
