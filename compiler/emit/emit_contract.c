@@ -227,6 +227,11 @@ static void tile_step(Emitter *e, const Product *p, const Tile *tile, LLVMValueR
         for (uint32_t c = 0; c < tile->vectors; c++)
             sums[r * tile->vectors + c] = math_fma(e, a, b[c], sums[r * tile->vectors + c]);
     }
+    /* rows of the data set follow each other at random: no processor foresees the next strip's */
+    if (e->exprs[p->a].gather == (int)shape->k && shape->rows_outer) {
+        e->shift[shape->m] = 2 * tile->rows - 1;
+        emit_prefetch(e, p->a);
+    }
     e->shift[shape->m] = e->shift[shape->n] = 0;
 }
 
@@ -276,23 +281,59 @@ static void emit_tile(Emitter *e, const Product *p, const Tile *tile) {
     tile_epilogue(e, p, tile, sums);
 }
 
-static void emit_rows(Emitter *e, const Product *p, const Tile *panel, int64_t from, int64_t to,
-                      int64_t rows) {
-    Loop loop = loop_begin(e, p->shape->m, from, to, rows);
-    emit_tile(e, p, &(Tile){(uint32_t)rows, panel->vectors, panel->last_valid});
-    loop_end(e, &loop);
+/* An axis in whole tiles, then the rest as one tile. */
+typedef struct {
+    int64_t from, to, step;
+} Range;
+
+static uint32_t cut(int64_t all, int64_t step, Range ranges[2]) {
+    int64_t whole = all / step * step;
+    uint32_t count = 0;
+    if (whole) ranges[count++] = (Range){0, whole, step};
+    if (whole < all) ranges[count++] = (Range){whole, all, all - whole};
+    return count;
 }
 
-static void emit_panel(Emitter *e, const Product *p, int64_t from, int64_t to, uint32_t columns) {
-    uint32_t vectors = (columns + p->lanes - 1) / p->lanes;
-    Tile panel = {0, vectors, columns - (vectors - 1) * p->lanes};
-    Loop loop = loop_begin(e, p->shape->n, from, to, columns);
-    if (p->shape->pack_b) pack_b(e, p, &panel);
-    int64_t rows = extent(e, p->shape->m), tile_m = p->shape->tile_m,
-            whole = rows / tile_m * tile_m;
-    if (whole) emit_rows(e, p, &panel, 0, whole, tile_m);
-    if (whole < rows) emit_rows(e, p, &panel, whole, rows, rows - whole);
-    loop_end(e, &loop);
+static Tile panel_of(const Product *p, int64_t columns, int64_t rows) {
+    uint32_t vectors = (uint32_t)((columns + p->lanes - 1) / p->lanes);
+    return (Tile){(uint32_t)rows, vectors, (uint32_t)(columns - (vectors - 1) * p->lanes)};
+}
+
+/* Panels of b, each for all rows. */
+static void emit_panels(Emitter *e, const Product *p) {
+    Range rows[2], columns[2];
+    uint32_t row_ranges = cut(extent(e, p->shape->m), p->shape->tile_m, rows);
+    uint32_t column_ranges = cut(extent(e, p->shape->n), p->tile_n, columns);
+    for (uint32_t c = 0; c < column_ranges; c++) {
+        Loop across = loop_begin(e, p->shape->n, columns[c].from, columns[c].to, columns[c].step);
+        Tile panel = panel_of(p, columns[c].step, 0);
+        if (p->shape->pack_b) pack_b(e, p, &panel);
+        for (uint32_t r = 0; r < row_ranges; r++) {
+            Loop down = loop_begin(e, p->shape->m, rows[r].from, rows[r].to, rows[r].step);
+            Tile tile = panel_of(p, columns[c].step, rows[r].step);
+            emit_tile(e, p, &tile);
+            loop_end(e, &down);
+        }
+        loop_end(e, &across);
+    }
+}
+
+/* Tiles of rows, each for all columns: a is read once, b stays in the cache. */
+static void emit_strips(Emitter *e, const Product *p) {
+    Range rows[2], columns[2];
+    uint32_t row_ranges = cut(extent(e, p->shape->m), p->shape->tile_m, rows);
+    uint32_t column_ranges = cut(extent(e, p->shape->n), p->tile_n, columns);
+    for (uint32_t r = 0; r < row_ranges; r++) {
+        Loop down = loop_begin(e, p->shape->m, rows[r].from, rows[r].to, rows[r].step);
+        for (uint32_t c = 0; c < column_ranges; c++) {
+            Loop across =
+                loop_begin(e, p->shape->n, columns[c].from, columns[c].to, columns[c].step);
+            Tile tile = panel_of(p, columns[c].step, rows[r].step);
+            emit_tile(e, p, &tile);
+            loop_end(e, &across);
+        }
+        loop_end(e, &down);
+    }
 }
 
 /* ---- the stage ---- */
@@ -330,9 +371,11 @@ uint32_t emit_contraction(Emitter *e, uint32_t at) {
         p.b = e->panel = add_load(e, shape->pack_b, &panel);
         e->panel_axis = shape->n;
     }
-    int64_t columns = extent(e, shape->n), whole = columns / p.tile_n * p.tile_n;
-    if (whole) emit_panel(e, &p, 0, whole, p.tile_n);
-    if (whole < columns) emit_panel(e, &p, whole, columns, (uint32_t)(columns - whole));
+    assert(!shape->rows_outer || !shape->pack_b);
+    if (shape->rows_outer)
+        emit_strips(e, &p);
+    else
+        emit_panels(e, &p);
     e->panel = -1;
     e->valid = e->lanes;
     for (uint32_t i = at + 1; i <= p.last; i++) sums_close(e, i, &p.sums[i - at - 1], true);

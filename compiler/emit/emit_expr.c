@@ -276,6 +276,21 @@ static LLVMValueRef load_vector(Emitter *e, int expr, LLVMValueRef guard) {
     return from_memory(e, x->elem, value);
 }
 
+void emit_prefetch(Emitter *e, int expr) {
+    const Expr *x = &e->exprs[expr];
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), type = memory_type(e, x->elem);
+    LLVMValueRef pointer = load_pointer(e, expr);
+    uint32_t moving = ~(x->gather >= 0 ? 1u << x->gather : 0);
+    place_here(e);
+    LLVMValueRef shift = i64(e, affine_shift(e, &x->at, moving));
+    pointer = LLVMBuildGEP2(e->builder, type, pointer, &shift, 1, "");
+    LLVMTypeRef types[] = {LLVMTypeOf(pointer)};
+    LLVMValueRef arguments[] = {pointer, LLVMConstInt(i32, 0, false) /* to read */,
+                                LLVMConstInt(i32, 3, false) /* to all caches */,
+                                LLVMConstInt(i32, 1, false) /* data */};
+    emit_intrinsic(e, "llvm.prefetch", types, 1, arguments, 4);
+}
+
 static LLVMValueRef value_load(Emitter *e, int expr) {
     const Expr *x = &e->exprs[expr];
     LLVMValueRef guard = x->guard >= 0 ? emit_value(e, x->guard) : NULL;

@@ -139,6 +139,9 @@ void emit_store(Emitter *e, const Buffer *buffer, const Affine *at, LLVMValueRef
 LLVMValueRef base_of(const Emitter *e, const Buffer *buffer);
 LLVMValueRef emit_pointer(Emitter *e, const Buffer *buffer,
                           const Affine *at); /* to buffer[at], here */
+/* Asks for the cache line of a load's element at the current shifts; it may lie outside the
+ * buffer. */
+void emit_prefetch(Emitter *e, int expr);
 /* acc + value of expr (fused when it is a product used once) or the larger of both. */
 LLVMValueRef emit_accumulate(Emitter *e, Op op, int expr, LLVMValueRef acc, bool vector);
 LLVMValueRef emit_combine(Emitter *e, Op op, Elem elem, LLVMValueRef a, LLVMValueRef b);

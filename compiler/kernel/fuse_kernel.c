@@ -283,12 +283,14 @@ static bool is_swapped(const GNode *node) {
     return false;
 }
 
-static int build_operand(Builder *builder, GNode *operand, const Index *at) {
+/* Rows of the data set may be picked along any axis but that of a vector of the result. */
+static int build_operand(Builder *builder, GNode *operand, const Index *at, const AxisPlan *axes) {
     Fuser *fuser = builder->fuser;
     int value = build_value(builder, operand, at, -1);
     if (value == FAILED) return FAILED;
     const Expr *expr = &builder->kernel->exprs.at[value];
-    if (expr->kind == X_LOAD && expr->guard == -1 && expr->gather == -1) return value;
+    bool rows = expr->gather == -1 || axes->class[expr->gather] != CLASS_N;
+    if (expr->kind == X_LOAD && expr->guard == -1 && rows) return value;
     fuser->forced_next[operand->id] = fuser->again = true;
     return FAILED;
 }
@@ -307,7 +309,7 @@ static void build_contraction(Builder *builder, AxisPlan *axes) {
     for (uint32_t i = 0; i < 2; i++) {
         GNode *in = node->in[swapped ? 1 - i : i];
         Index at = operand_index(axes, group->axis_count, &in->type, labels[i]);
-        operands[i] = build_operand(builder, in, &at);
+        operands[i] = build_operand(builder, in, &at, axes);
     }
     Stage stage = {.inner = 0, .vector_axis = -1};
     stage.contraction = arena_alloc(fuser->arena, sizeof *stage.contraction);

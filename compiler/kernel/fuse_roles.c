@@ -184,9 +184,19 @@ static void place_outputs(Fuser *fuser) {
         if (fuser->nodes.at[i]->op == OP_FLAT) place_flat(fuser, fuser->nodes.at[i]);
 }
 
-/* Operands of contractions are read in memory, without a gather and without a guard. */
-static bool readable_in_place(const Fuser *fuser, const GNode *base) {
-    if (fuser->forced[base->id]) return true;
+/* Rows of the data set as they lie there, one per example: a gather only picks them. */
+static bool is_rows(const Fuser *fuser, const GNode *operand) {
+    if (operand->type.rank != 2 || !elem_is_real(operand->type.elem)) return false;
+    if (operand->type.dims[0].size == 1) return false; /* no axis to look rows up along */
+    while (node_is_view(fuser, operand) && operand->op != OP_PERMUTE && operand->op != OP_SLICE &&
+           operand->op != OP_PAD && operand->op != OP_BROADCAST)
+        operand = operand->in[0];
+    return operand->op == OP_FIELD && operand->batched;
+}
+
+/* Operands of contractions are read in memory, without a guard. */
+static bool readable_in_place(const Fuser *fuser, const GNode *operand, const GNode *base) {
+    if (fuser->forced[base->id] || is_rows(fuser, operand)) return true;
     return base->op == OP_PARAM || base->op == OP_STATE || base->op == OP_FLAT_PARAM ||
            op_info[base->op].class != CLASS_LEAF;
 }
@@ -195,7 +205,7 @@ static void mark_operand(Fuser *fuser, GNode *operand) {
     for (GNode *node = operand; node_is_view(fuser, node); node = node->in[0])
         if (node->op == OP_PAD) fuser->forced[operand->id] = true;
     const GNode *base = view_base(fuser, operand);
-    if (!readable_in_place(fuser, base)) fuser->forced[base->id] = true;
+    if (!readable_in_place(fuser, operand, base)) fuser->forced[base->id] = true;
     info_of(fuser, base)->hard = true;
 }
 

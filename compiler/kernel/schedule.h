@@ -8,6 +8,7 @@
  *   contraction         for outer: for n in tiles of tile_n_vectors * lanes (= block_n):
  *                           pack_b, if given, gets this panel of b as [k][block_n]
  *                           for m in tiles of tile_m: all of k (= block_k), then the epilogue
+ *                       with rows_outer the loops over n and m change places
  *   pack_a, if given, gets all of a once per outer iteration. b is packed unless it runs along n. */
 #ifndef TUNE_COMPILER_KERNEL_SCHEDULE_H
 #define TUNE_COMPILER_KERNEL_SCHEDULE_H

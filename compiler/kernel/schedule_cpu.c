@@ -140,12 +140,12 @@ static Buffer *workspace(StepProgram *program, Kernel *kernel, const char *name,
 
 static bool is_load(const Kernel *kernel, int expr) {
     const Expr *x = &kernel->exprs.at[expr];
-    return x->kind == X_LOAD && x->guard < 0 && x->gather < 0;
+    return x->kind == X_LOAD && x->guard < 0;
 }
 
 /* A row of the tile of b is one run of memory. a is read element by element, at any stride. */
 static bool needs_pack_b(const Kernel *kernel, const Contraction *c) {
-    if (!is_load(kernel, c->b)) return true;
+    if (!is_load(kernel, c->b) || kernel->exprs.at[c->b].gather == (int)c->n) return true;
     int64_t stride = kernel->exprs.at[c->b].at.coeff[c->n];
     return kernel->axes[c->n].extent > 1 && stride != 1;
 }
@@ -167,6 +167,8 @@ static void schedule_contraction(StepProgram *program, Kernel *kernel, const Cpu
     if (!is_load(kernel, c->a))
         c->pack_a = workspace(program, kernel, "panel_a", elem,
                               axes[c->m].extent * axes[c->k].extent, arena);
+    /* the smaller operand is the one that is read again and again */
+    c->rows_outer = !c->pack_b && axes[c->n].extent <= axes[c->m].extent;
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         kernel->stages.at[s].vector_axis = (int)c->n;
         kernel->stages.at[s].unroll = 1;

@@ -9,7 +9,7 @@
 
 typedef struct {
     int64_t m, n, k;
-    bool a_transposed, b_transposed, pack_a, pack_b;
+    bool a_transposed, b_transposed, pack_a, pack_b, rows_outer;
     uint32_t tile_m, tile_n, lanes;
     Elem elem;
     const char *cpu; /* NULL: native */
@@ -48,6 +48,7 @@ static Run compile_product(const Product *p) {
                            .b = right,
                            .tile_m = p->tile_m,
                            .tile_n_vectors = p->tile_n,
+                           .rows_outer = p->rows_outer,
                            .pack_a = p->pack_a ? pack_a : NULL,
                            .pack_b = p->pack_b ? pack_b : NULL};
     int axis = p->lanes > 1 ? (int)n : -1;
@@ -148,6 +149,7 @@ static void sizes_and_layouts(void **unused) {
                          .elem = E_F32};
             p.pack_b = p.b_transposed || i % 2;
             p.pack_a = (i + layout) % 3 == 0;
+            p.rows_outer = !p.pack_b;
             check_product(&p);
         }
 }
@@ -164,7 +166,8 @@ static void tiles_do_not_matter(void **unused) {
                                      .tile_n = tile_n,
                                      .lanes = 16,
                                      .elem = E_F32,
-                                     .pack_b = tile_n % 2});
+                                     .pack_b = tile_n % 2,
+                                     .rows_outer = tile_n == 2});
 }
 
 static void doubles_and_scalars(void **unused) {
