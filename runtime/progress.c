@@ -14,7 +14,7 @@ void progress_begin(Progress *progress, const Study *study, const Wave *wave, ui
                     uint32_t threads) {
     uint32_t trials = study_trials(study);
     *progress = (Progress){.study = study, .wave = wave, .live = isatty(STDERR_FILENO) == 1};
-    progress->trials_done = trials_done;
+    progress->trials_done = progress->trials_saved = trials_done;
     progress->steps_saved = trials_done * study->info->steps;
     progress->start = progress->last = trial_clock();
     fprintf(stderr, "%s: %u trials of %" PRIu64 " steps, %u thread%s, waves of %u",
@@ -41,13 +41,19 @@ static void short_number(double number, char *text, size_t bytes) {
         snprintf(text, bytes, "%.2f", number);
 }
 
-static void time_left(const Progress *progress, uint64_t steps, double rate, char *text,
+/* By steps; where nothing is trained, by trials. */
+static void time_left(const Progress *progress, uint64_t steps, double elapsed, char *text,
                       size_t bytes) {
-    double all = (double)study_trials(progress->study) * (double)progress->study->info->steps;
-    double left = all - (double)(progress->steps_saved + steps);
+    const TuneStudy *info = progress->study->info;
+    double trials = study_trials(progress->study), done = (double)steps;
+    double left = trials * (double)info->steps - (double)(progress->steps_saved + steps);
+    if (!info->steps) {
+        done = progress->trials_done - progress->trials_saved;
+        left = trials - progress->trials_done;
+    }
     *text = 0;
-    if (rate <= 0 || left <= 0) return;
-    uint64_t seconds = (uint64_t)(left / rate);
+    if (done <= 0 || left <= 0) return;
+    uint64_t seconds = (uint64_t)(left / done * elapsed);
     if (seconds >= 3600)
         snprintf(text, bytes, ", %" PRIu64 ":%02" PRIu64 " h left", seconds / 3600,
                  seconds / 60 % 60);
@@ -71,7 +77,7 @@ static void progress_line(const Progress *progress) {
     double rate = seconds > 0 ? (double)steps / seconds : 0;
     short_number(rate, rate_text, sizeof rate_text);
     short_number(seconds > 0 ? (double)examples / seconds : 0, examples_text, sizeof examples_text);
-    time_left(progress, steps, rate, left, sizeof left);
+    time_left(progress, steps, seconds, left, sizeof left);
     const char *split = study_split_name(info->select_split);
     if (progress->has_best)
         snprintf(best, sizeof best, ", best %s%s%s %.5g (trial %u)", split, *split ? "." : "",

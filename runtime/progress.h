@@ -9,8 +9,9 @@ typedef struct {
     const Study *study;
     const Wave *wave;
     bool live;
-    uint32_t trials_done; /* ended, in this run and before */
-    uint64_t steps_saved; /* trial-steps that need not be done again */
+    uint32_t trials_done;  /* ended, in this run and before */
+    uint32_t trials_saved; /* ended before */
+    uint64_t steps_saved;  /* trial-steps that need not be done again */
     bool has_best;
     double best;
     uint32_t best_trial;

@@ -27,11 +27,15 @@ static char directory[64];
 static char *alone[TRIALS]; /* final blocks of trials that ran by themselves */
 static uint64_t alone_infeasible[TRIALS];
 
-static void add(Wave *wave, uint32_t number) {
+static void add_of(const Study *own, Wave *wave, uint32_t number) {
     double values[3];
     Fail fail = {0};
-    assert_true(study_values(&study, number, values, &fail));
+    assert_true(study_values(own, number, values, &fail));
     assert_true(wave_add(wave, number, values, &fail));
+}
+
+static void add(Wave *wave, uint32_t number) {
+    add_of(&study, wave, number);
 }
 
 static void run_to_end(Wave *wave) {
@@ -226,6 +230,69 @@ static void snapshots(void **state) {
     free(path);
 }
 
+static Wave *wave_now;
+static uint32_t steps_left;
+
+static void train_8_and_stop(const TuneContext *context) {
+    train_8(context);
+    if (--steps_left == 0) wave_stop(wave_now);
+}
+
+static void train_16_and_stop(const TuneContext *context) {
+    train_16(context);
+    if (--steps_left == 0) wave_stop(wave_now);
+}
+
+/* Left behind any step of any trial, the wave goes on from a snapshot to the same bits. */
+static void check_stop(uint32_t steps) {
+    Fail fail = {0};
+    TuneVariant stopping[] = {variants[0], variants[1]};
+    TuneStudy info = studies[0];
+    Study own = study;
+    Wave wave;
+    Pool *pool;
+    Snapshot snapshot;
+    uint32_t number;
+    char *path = file_text("%s/stopped", directory);
+    stopping[0].train = train_8_and_stop;
+    stopping[1].train = train_16_and_stop;
+    info.variants = stopping;
+    own.info = &info;
+    wave_now = &wave;
+    steps_left = steps;
+    wave_start(&wave, &pool, 1, 4);
+    wave.study = &own;
+    for (uint32_t t = 8; t < 12; t++) add_of(&own, &wave, t);
+    wave_begin(&wave);
+    wave.limit = 13;
+    while (!wave.stop)
+        if (wave_advance(&wave, NULL, NULL))
+            for (uint32_t i = 0; i < wave.count; i++)
+                curve_restart(&wave.trials[i].curve, wave.step);
+    assert_true(snapshot_write(path, 77, &wave, &fail));
+    wave_release(&wave);
+    assert_true(wave_init(&wave, &study, pool, 4, &fail));
+    snapshot_read(path, 77, &snapshot);
+    while (snapshot_peek(&snapshot, &number)) {
+        add(&wave, number);
+        assert_true(snapshot_take(&snapshot, &wave.trials[wave.count - 1]));
+    }
+    wave_continue(&wave, snapshot.step);
+    run_to_end(&wave);
+    for (uint32_t i = 0; i < wave.count; i++)
+        assert_memory_equal(wave.trials[i].block, alone[wave.trials[i].number], TRIAL_BYTES);
+    snapshot_release(&snapshot);
+    wave_release(&wave);
+    pool_free(pool);
+    free(path);
+}
+
+static void stops(void **state) {
+    (void)state;
+    const uint32_t steps[] = {1, 2, 12, 13, 14, 26, 51, 52, 53, 59, 80, 81, 333, 600};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) check_stop(steps[i]);
+}
+
 static void stores(void **state) {
     (void)state;
     Fail fail = {0};
@@ -371,7 +438,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(independence), cmocka_unit_test(exact_metrics),
         cmocka_unit_test(checkpoints),  cmocka_unit_test(snapshots),
-        cmocka_unit_test(stores),       cmocka_unit_test(settings),
-        cmocka_unit_test(no_data)};
+        cmocka_unit_test(stops),        cmocka_unit_test(stores),
+        cmocka_unit_test(settings),     cmocka_unit_test(no_data)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
