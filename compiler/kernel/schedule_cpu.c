@@ -55,15 +55,32 @@ static uint32_t unroll_for(int64_t extent, uint32_t lanes, uint32_t limit) {
     return unroll;
 }
 
-static uint32_t op_count(const Kernel *kernel) {
-    uint32_t count = 0;
-    for (uint32_t e = 0; e < kernel->exprs.count; e++) count += kernel->exprs.at[e].kind == X_OP;
-    return count;
+/* Instructions, or so, that one point takes: a block of Philox and the functions that the machine
+ * does not have are long. */
+static uint32_t code_size(const Expr *expr) {
+    if (expr->kind == X_RANDOM) return 80;
+    if (expr->kind != X_OP) return 0;
+    switch (expr->op) {
+    case OP_EXP:
+    case OP_LOG:
+    case OP_SIN:
+    case OP_COS:
+    case OP_TANH:
+    case OP_ERF:
+    case OP_POW: return 20;
+    default: return 1;
+    }
+}
+
+static uint32_t body_size(const Kernel *kernel) {
+    uint32_t size = 0;
+    for (uint32_t e = 0; e < kernel->exprs.count; e++) size += code_size(&kernel->exprs.at[e]);
+    return size;
 }
 
 static void schedule_loops(Kernel *kernel, int axis) {
     bool outer = axis >= 0 && (uint32_t)axis < kernel->outer_count;
-    bool big = op_count(kernel) > BIG_BODY;
+    bool big = body_size(kernel) > BIG_BODY;
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         Stage *stage = &kernel->stages.at[s];
         bool along = axis >= 0 && (outer || stage->inner >> axis & 1);
