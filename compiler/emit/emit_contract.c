@@ -1,15 +1,16 @@
 /* Contractions: register-tiled matrix products with packing and epilogue.
  *
- *     for n tile:             columns [n0, n0 + tile_n), tile_n = tile_n_vectors * lanes
- *         pack b's panel      [k][tile_n], the same workspace for every panel: it stays in the cache
- *         for m tile:         rows [m0, m0 + tile_m)
- *             for k:          tile[r][c] = fma(a[m0 + r, k], b[k, n0 + c], tile[r][c])
+ *     for n tile:           columns [n0, n0 + tile_n), tile_n = tile_n_vectors * lanes
+ *         pack b's panel    [k][tile_n], the same workspace for all: it stays in the cache
+ *         for m tile:       rows [m0, m0 + tile_m)
+ *             for k:        tile[r][c] = fma(a[m0 + r, k], b[k, n0 + c], tile[r][c])
  *             epilogue stages on the tile, in registers
  *
  * (the loop order of Goto and van de Geijn, 2008, without the blocks over k: a panel of b streams
- * from the second-level cache fast enough). With rows_outer the loops over tiles change places. The
- * last rows and columns have tiles of their own shape, the last vector a constant mask. Each element
- * is one accumulator, summed over ascending k: all tile shapes and orders give the same bits.
+ * from the second-level cache fast enough). With rows_outer the loops over tiles change places.
+ * The last rows and columns have tiles of their own shape, the last vector a constant mask. Each
+ * element is one accumulator, summed over ascending k: all tile shapes and orders give the same
+ * bits.
  *
  * Workspaces: pack_b holds k * tile_n elements at least; pack_a holds all of a, m * k, in row-major
  * order if a runs along k in memory, else [k][m]. */
