@@ -112,6 +112,14 @@ static void shape_group(Group *group, const Type *type, uint32_t reduced) {
     group->full_count = group->axis_count;
 }
 
+/* The flat vector is whole only when all of its pieces are: none may come from the group itself. */
+static bool is_piece_of(const Fuser *fuser, const Group *group, const GNode *flat) {
+    const Info *info = info_of(fuser, flat);
+    for (uint32_t i = 0; i < info->pieces.count; i++)
+        if (info_of(fuser, info->pieces.at[i])->group == group) return true;
+    return false;
+}
+
 /* Are all operands of the group's own nodes met at the element being computed? */
 static bool reaches(const Fuser *fuser, const Group *group, const GNode *operand, const Index *at) {
     const Info *info = info_of(fuser, operand);
@@ -119,6 +127,7 @@ static bool reaches(const Fuser *fuser, const Group *group, const GNode *operand
     if (info->role == ROLE_PRODUCT && !info->group)
         return reaches(fuser, group, operand->in[0], at) &&
                reaches(fuser, group, operand->in[1], at);
+    if (info->role == ROLE_FLAT) return !is_piece_of(fuser, group, operand);
     if (info->role != ROLE_VIEW) return true;
     Index below;
     return operand_index_of(group, operand, at, &below) &&
@@ -292,6 +301,19 @@ static bool is_column(const Group *group) {
     return group->inner & 1 && group_count(group, false) > 1;
 }
 
+/* Does the group work on the flat vectors, rather than on something as long by chance? */
+static bool is_update(Fuser *fuser, const Group *group) {
+    if (group->full_count != 1 || group->extents[0] != fuser->layout->param_count) return false;
+    for (uint32_t i = 0; i < group->members.count; i++) {
+        const GNode *node = group->members.at[i];
+        for (uint32_t k = 0; k < node->in_count; k++) {
+            Op op = view_base(fuser, node->in[k])->op;
+            if (op == OP_FLAT || op == OP_FLAT_PARAM || op == OP_STATE) return true;
+        }
+    }
+    return false;
+}
+
 static bool may_merge(Fuser *fuser, const Group *a, const Group *b) {
     if (a->absorbed || b->absorbed || a->contract || b->contract) return false;
     if (fuser->alone[a->members.at[0]->id] || fuser->alone[b->members.at[0]->id]) return false;
@@ -300,7 +322,7 @@ static bool may_merge(Fuser *fuser, const Group *a, const Group *b) {
     if (a->full_count != b->full_count) return false;
     for (uint32_t i = 0; i < a->full_count; i++)
         if (a->extents[i] != b->extents[i]) return false;
-    bool flat = a->full_count == 1 && a->extents[0] == fuser->layout->param_count;
+    bool flat = is_update(fuser, a) && is_update(fuser, b);
     if (flat && (!a->inner || !b->inner || a->inner == b->inner)) return true;
     return a->inner == b->inner && is_column(a) && shares_operand(fuser, a, b);
 }
