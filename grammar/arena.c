@@ -29,7 +29,9 @@ static void *allocate(size_t bytes) {
     return memory;
 }
 
-Arena *arena_new(void) { return allocate(sizeof(Arena)); }
+Arena *arena_new(void) {
+    return allocate(sizeof(Arena));
+}
 
 void arena_free(Arena *arena) {
     if (!arena) return;
@@ -75,4 +77,6 @@ char *arena_printf(Arena *arena, const char *format, ...) {
     return text;
 }
 
-size_t arena_bytes(const Arena *arena) { return arena->bytes; }
+size_t arena_bytes(const Arena *arena) {
+    return arena->bytes;
+}

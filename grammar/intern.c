@@ -28,7 +28,8 @@ static const char **find(Interner *names, const char *text, size_t bytes) {
     uint32_t at = hash(text, bytes) & (names->capacity - 1);
     for (;; at = (at + 1) & (names->capacity - 1)) {
         const char *slot = names->slots[at];
-        if (!slot || (strncmp(slot, text, bytes) == 0 && slot[bytes] == 0)) return &names->slots[at];
+        if (!slot || (strncmp(slot, text, bytes) == 0 && slot[bytes] == 0))
+            return &names->slots[at];
     }
 }
 

@@ -24,7 +24,7 @@ typedef struct {
 typedef struct Sources Sources;
 
 typedef struct {
-    const Source *source; /* NULL for "no place" */
+    const Source *source;  /* NULL for "no place" */
     uint32_t line, column; /* from 1; the column counts characters (UTF-8), not bytes */
     const char *line_text; /* start of the line in source->text */
     uint32_t line_bytes;

@@ -38,9 +38,13 @@ void text_add_bytes(Text *text, const char *bytes, size_t count) {
     text->at[text->bytes] = 0;
 }
 
-void text_add(Text *text, const char *string) { text_add_bytes(text, string, strlen(string)); }
+void text_add(Text *text, const char *string) {
+    text_add_bytes(text, string, strlen(string));
+}
 
-void text_indent(Text *text, int columns) { text_printf(text, "%*s", columns, ""); }
+void text_indent(Text *text, int columns) {
+    text_printf(text, "%*s", columns, "");
+}
 
 void text_release(Text *text) {
     free(text->at);

@@ -29,6 +29,7 @@ typedef enum {
     N_COUNT
 } NodeKind;
 
+/* clang-format off */
 typedef enum {
     TOP_NONE,
     /* binary, in order of rising precedence: or and | == != < <= > >= | + - | * / % | @ | ^ */
@@ -39,6 +40,7 @@ typedef enum {
     /* roles, directions */
     TOP_SCIENTIFIC, TOP_NUISANCE, TOP_FIXED, TOP_MIN, TOP_MAX
 } TreeOp;
+/* clang-format on */
 
 typedef struct Node Node;
 typedef Vec(Node *) NodeList;
@@ -67,7 +69,8 @@ const char *tree_op_text(TreeOp op); /* "+", "and", "scientific" */
 void tree_print(const Node *file, const Sources *sources, Text *out);
 
 /* `tunec fmt`: the canonical source text of a file that parsed without errors. Tokens and comments
- * keep their spelling and their lines; blanks are decided here. Formatting twice changes nothing. */
+ * keep their spelling and their lines; blanks are decided here. Formatting twice changes nothing.
+ */
 void tree_format(const Node *file, const Source *source, Text *out);
 
 #endif

@@ -15,7 +15,8 @@ _Static_assert((int)TUNE_FIELD_CLASS == (int)FIELD_CLASS, "field types agree");
 _Static_assert((int)TUNE_DATA_CSV == (int)DATA_CSV, "data kinds agree");
 _Static_assert((int)TUNE_MIN == (int)TOTAL_MIN, "totals agree");
 _Static_assert((int)TUNE_CHOICE == (int)DOMAIN_CHOICE, "domains agree");
-_Static_assert(offsetof(TuneTrialHeader, loss) == HEADER_LOSS, "the loss lies where kernels put it");
+_Static_assert(offsetof(TuneTrialHeader, loss) == HEADER_LOSS,
+               "the loss lies where kernels put it");
 _Static_assert(offsetof(TuneTrialHeader, grad_norm) == HEADER_GRAD_NORM, "so does the norm");
 _Static_assert(sizeof(TuneTrialHeader) == HEADER_BYTES, "headers are of one size");
 _Static_assert((int)TUNE_ALIGN == 64, "trial_layout and plan align to 64 bytes");

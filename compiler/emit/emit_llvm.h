@@ -1,16 +1,17 @@
-/* kernels -> LLVM IR -> object code, through LLVM's C API. The only files that include LLVM headers are
- * emit_llvm.c, emit_nest.h with the files that share it, and llvm_*.
+/* kernels -> LLVM IR -> object code, through LLVM's C API. The only files that include LLVM headers
+ * are emit_llvm.c, emit_nest.h with the files that share it, and llvm_*.
  *
- * A kernel becomes `void tune_k_HASH(ptr b0, ptr b1, …)`, its buffers in order of kernel->buffers, all noalias.
- * A step program becomes `void NAME(const TuneContext *)`: the calls, with base pointers plus offsets. */
+ * A kernel becomes `void tune_k_HASH(ptr b0, ptr b1, …)`, its buffers in order of kernel->buffers,
+ * all noalias. A step program becomes `void NAME(const TuneContext *)`: the calls, with base
+ * pointers plus offsets. */
 #ifndef TUNE_COMPILER_EMIT_EMIT_LLVM_H
 #define TUNE_COMPILER_EMIT_EMIT_LLVM_H
 
 #include "compiler/kernel/kernel.h"
 #include "compiler/kernel/schedule.h"
 
-/* Bytes from the start of TuneTrialHeader and TuneContext (runtime/program.h) to their fields; descriptor.c
- * asserts that they agree. */
+/* Bytes from the start of TuneTrialHeader and TuneContext (runtime/program.h) to their fields;
+ * descriptor.c asserts that they agree. */
 enum { HEADER_STEP = 0, HEADER_KEY = 8, HEADER_FIRST_EXAMPLE = 16 };
 enum {
     CONTEXT_TRIAL = 0,
@@ -43,8 +44,9 @@ typedef struct {
 
 typedef enum { LLVM_TEXT, LLVM_ASSEMBLY, LLVM_OBJECT } LlvmOutput;
 
-/* Compiles items into one object file (or prints IR or assembly into `text`). Thread-safe: one LLVMContext per
- * call. `debug_sources` not NULL: line tables that point to the .tune file. NULL, or what went wrong. */
+/* Compiles items into one object file (or prints IR or assembly into `text`). Thread-safe: one
+ * LLVMContext per call. `debug_sources` not NULL: line tables that point to the .tune file. NULL,
+ * or what went wrong. */
 const char *llvm_compile(const LlvmItem *items, uint32_t count, const LlvmTarget *target,
                          const Sources *debug_sources, LlvmOutput output, const char *object_path,
                          Text *text, Arena *arena);

@@ -7,10 +7,11 @@
  * Invariants: SSA; operands come before users in `nodes` (topological order); hash-consed: an equal
  * node is made once; shapes are static; elementwise operands have exactly the result's shape
  * (broadcasts are explicit; a rank-0 operand of a bigger shape is RESHAPE to 1s, then BROADCAST).
- * The trial axis is implied: a node with `per_trial` has one value per trial and prints with a leading
- * `trial` axis. `batched`: axis 0 is the batch; it is so if it is for any operand, except that REDUCE
- * and CONTRACT may sum the axis away, and that RESHAPE may drop and BROADCAST set the flag. Effects are only in `outputs`. Lives in one
- * arena; passes either append nodes or build a new graph.
+ * The trial axis is implied: a node with `per_trial` has one value per trial and prints with a
+ * leading `trial` axis. `batched`: axis 0 is the batch; it is so if it is for any operand, except
+ * that REDUCE and CONTRACT may sum the axis away, and that RESHAPE may drop and BROADCAST set the
+ * flag. Effects are only in `outputs`. Lives in one arena; passes either append nodes or build a
+ * new graph.
  *
  * Element types: `real` of the graph is E_F32 or E_F64. */
 #ifndef TUNE_COMPILER_GRAPH_GRAPH_H
@@ -27,8 +28,16 @@ typedef enum {
     OP_COUNT
 } Op;
 
-typedef enum { CLASS_LEAF, CLASS_UNARY, CLASS_BINARY, CLASS_TERNARY, CLASS_REDUCE, CLASS_VIEW,
-               CLASS_CONTRACT, CLASS_FLAT } OpClass;
+typedef enum {
+    CLASS_LEAF,
+    CLASS_UNARY,
+    CLASS_BINARY,
+    CLASS_TERNARY,
+    CLASS_REDUCE,
+    CLASS_VIEW,
+    CLASS_CONTRACT,
+    CLASS_FLAT
+} OpClass;
 
 typedef struct {
     const char *text;
@@ -37,9 +46,9 @@ typedef struct {
 } OpInfo;
 extern const OpInfo op_info[OP_COUNT];
 
-/* Einsum labels: 'a'…'z' per axis; e.g. a "bi", b "io", out "bo". Every label of `out` occurs in a or b; a
- * label in both a and b but not in out is summed. No label twice in one operand; none summed
- * that is in one operand only (reduce it first). */
+/* Einsum labels: 'a'…'z' per axis; e.g. a "bi", b "io", out "bo". Every label of `out` occurs in a
+ * or b; a label in both a and b but not in out is summed. No label twice in one operand; none
+ * summed that is in one operand only (reduce it first). */
 typedef struct {
     char a[MAX_RANK + 1], b[MAX_RANK + 1], out[MAX_RANK + 1];
 } Einsum;
@@ -54,14 +63,14 @@ struct GNode {
     GNode **in;
 
     /* attributes; unused ones are zero */
-    double number;          /* CONST */
-    uint32_t index;         /* PARAM, STATE, HYPER, FIELD, TOTAL, SHR */
-    int64_t offset;         /* PARAM: first element in the flat vector */
-    uint32_t site, word;    /* RANDOM: unique per place in the program; word 0..3 */
-    uint32_t axes;          /* SUM, REDUCE_MAX: bit i = axis i */
-    uint8_t perm[MAX_RANK]; /* PERMUTE */
+    double number;           /* CONST */
+    uint32_t index;          /* PARAM, STATE, HYPER, FIELD, TOTAL, SHR */
+    int64_t offset;          /* PARAM: first element in the flat vector */
+    uint32_t site, word;     /* RANDOM: unique per place in the program; word 0..3 */
+    uint32_t axes;           /* SUM, REDUCE_MAX: bit i = axis i */
+    uint8_t perm[MAX_RANK];  /* PERMUTE */
     int64_t start[MAX_RANK]; /* SLICE, PAD */
-    Einsum einsum;          /* CONTRACT */
+    Einsum einsum;           /* CONTRACT */
 
     const char *name; /* the user's name of the value, or NULL */
     Span span;        /* the expression it comes from; for gradients, of the forward node */
@@ -97,28 +106,32 @@ typedef struct {
 
 Graph *graph_new(Arena *arena, const char *name, Elem real);
 
-/* Builders. Each infers the type, folds what is trivially constant, returns an existing equal node if
- * there is one, and asserts legality: callers check what the user wrote before. `span` and `name` stick
- * to the node on its first making. */
+/* Builders. Each infers the type, folds what is trivially constant, returns an existing equal node
+ * if there is one, and asserts legality: callers check what the user wrote before. `span` and
+ * `name` stick to the node on its first making. */
 GNode *graph_const(Graph *graph, double number, Elem elem, Span span);
 GNode *graph_leaf(Graph *graph, Op op, const Type *type, bool batched, bool per_trial,
                   uint32_t index, const char *name, Span span);
-GNode *graph_random(Graph *graph, const Type *type, bool batched, uint32_t site, uint32_t word, Span span);
+GNode *graph_random(Graph *graph, const Type *type, bool batched, uint32_t site, uint32_t word,
+                    Span span);
 GNode *graph_unary(Graph *graph, Op op, GNode *a, Span span);
 GNode *graph_cast(Graph *graph, GNode *a, Elem elem, Span span);
 GNode *graph_shr(Graph *graph, GNode *a, uint32_t bits, Span span);
 GNode *graph_binary(Graph *graph, Op op, GNode *a, GNode *b, Span span);
 GNode *graph_select(Graph *graph, GNode *a, GNode *b, GNode *c, Span span);
 GNode *graph_reduce(Graph *graph, Op op, GNode *a, uint32_t axes, Span span);
-GNode *graph_reshape(Graph *graph, GNode *a, uint32_t rank, const Dim *dims, bool batched, Span span);
+GNode *graph_reshape(Graph *graph, GNode *a, uint32_t rank, const Dim *dims, bool batched,
+                     Span span);
 GNode *graph_permute(Graph *graph, GNode *a, const uint8_t *perm, Span span);
-GNode *graph_broadcast(Graph *graph, GNode *a, uint32_t rank, const Dim *dims, bool batched, Span span);
+GNode *graph_broadcast(Graph *graph, GNode *a, uint32_t rank, const Dim *dims, bool batched,
+                       Span span);
 GNode *graph_slice(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, Span span);
 GNode *graph_pad(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, Span span);
 GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Span span);
 GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span);
 /* A number in every element of a shape: CONST, RESHAPE to 1s, BROADCAST. */
-GNode *graph_fill(Graph *graph, double number, Elem elem, const Type *shape, bool batched, Span span);
+GNode *graph_fill(Graph *graph, double number, Elem elem, const Type *shape, bool batched,
+                  Span span);
 /* Is the node such a number (a rank-0 CONST too)? Then it goes to *number, which may be NULL. */
 bool graph_is_fill(const GNode *node, double *number);
 /* A copy of `like` (op, attributes, type) with other operands, for passes that rebuild. */
@@ -134,10 +147,10 @@ const char *graph_verify(const Graph *graph, Arena *arena);
 /* ---- a variant's programs ---- */
 
 typedef struct {
-    const char *name; /* "dense1.weight": path of layer calls, numbered per model in order of appearance */
+    const char *name; /* "dense1.weight": path of layer calls, numbered in order of appearance */
     Type type;
-    int64_t offset;   /* first element in the flat parameter vector */
-    GNode *node;      /* PARAM leaf of the train graph */
+    int64_t offset; /* first element in the flat parameter vector */
+    GNode *node;    /* PARAM leaf of the train graph */
     Span span;
 } Parameter;
 
@@ -147,8 +160,8 @@ typedef struct {
     Span span;
 } Metric;
 
-/* How the runtime accumulates OUT_EXAMPLE `i` over a split; TOTAL i is the result. Sums are in double, in
- * order of the examples. */
+/* How the runtime accumulates OUT_EXAMPLE `i` over a split; TOTAL i is the result. Sums are in
+ * double, in order of the examples. */
 typedef enum { TOTAL_MEAN, TOTAL_SUM, TOTAL_MAX, TOTAL_MIN } TotalKind;
 
 typedef struct {
@@ -161,7 +174,7 @@ typedef struct {
     Graph *init, *train, *evaluate, *finish;
     GNode *loss; /* of train, rank 0, before grad; NULL without one */
     Vec(Parameter) params;
-    int64_t param_count; /* P: elements */
+    int64_t param_count;      /* P: elements */
     Vec(const char *) states; /* names: "m", "v"; each [P] */
     Vec(TotalKind) totals;
     Vec(Metric) metrics;
@@ -172,14 +185,17 @@ typedef struct {
 
 /* elaborate and update are in elaborate.h: they know the checked program. */
 
-/* Reverse mode: for every parameter the gradient of program->loss, appended to program->train. grads[i]
- * belongs to params[i]; a parameter that the loss does not reach gets zeros.
+/* Reverse mode: for every parameter the gradient of program->loss, appended to program->train.
+ * grads[i] belongs to params[i]; a parameter that the loss does not reach gets zeros.
+ *
  * needs: loss of rank 0.  keeps: topological order.  breaks: nothing. */
 void grad(Program *program, GNode **grads);
 
 /* Rebuilds the graph from its outputs: constants folded, algebra (x*1, x+0, x^2 -> x*x, views of
- * views, cast of cast, …), common subexpressions, dead code. Exact: never changes a bit of a
- * finite result.  needs: outputs.  keeps: outputs' order.  breaks: node ids, pointers into the graph. */
+ * views, cast of cast, …), common subexpressions, dead code. Exact: never changes a bit of a finite
+ * result.
+ *
+ * needs: outputs.  keeps: outputs' order.  breaks: node ids, pointers into the graph. */
 Graph *simplify(const Graph *graph, Arena *arena);
 
 #endif

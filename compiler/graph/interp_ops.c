@@ -159,8 +159,7 @@ static Value mixed(Interp *in, Value a, Value b, const char *doing, Span span) {
     interp_chain(in, diag);
     bool a_bool = a.kind == V_BOOL || (a.kind == V_TENSOR && a.node->type.elem == E_BOOL);
     bool b_bool = b.kind == V_BOOL || (b.kind == V_TENSOR && b.node->type.elem == E_BOOL);
-    if (a_bool || b_bool)
-        diag_help(diag, "make a number of it with where(condition, 1, 0)");
+    if (a_bool || b_bool) diag_help(diag, "make a number of it with where(condition, 1, 0)");
     return value_error();
 }
 
@@ -198,8 +197,9 @@ static bool do_not_mix(Interp *in, const Value *a, const Value *b, const char *d
 }
 
 /* bool goes with bool only. Of tensors: integers and bytes become real beside a real one, i32 with
- * i32 or bytes stays i32, bytes alone become real. A number, or a tensor of integer literals, adapts to the tensors; one that is meant
- * as real (0.5) makes integers real. Of numbers alone: i32 unless one is meant as real. */
+ * i32 or bytes stays i32, bytes alone become real. A number, or a tensor of integer literals,
+ * adapts to the tensors; one that is meant as real (0.5) makes integers real. Of numbers alone: i32
+ * unless one is meant as real. */
 bool common_elem(Interp *in, const Value *values, uint32_t count, const char *doing, Span span,
                  Elem *elem) {
     const Value *last[PART_COUNT] = {0}, *other = NULL;

@@ -147,13 +147,13 @@ static void bias_relu(float *restrict h, const float *restrict bias, int rows) {
 /* Gradient through relu, in place, and its sum over the rows. */
 static void relu_gradient(float *restrict gradient, const float *restrict h, int rows,
                           float *restrict bias_gradient) {
-    memset(bias_gradient, 0, HIDDEN * sizeof(float));
+    for (int c = 0; c < HIDDEN; c++) bias_gradient[c] = 0;
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < HIDDEN; c++) {
-            float value = gradient[r * HIDDEN + c];
-            value = h[r * HIDDEN + c] > 0 ? value : 0.f;
-            gradient[r * HIDDEN + c] = value;
-            bias_gradient[c] += value;
+            float all = gradient[r * HIDDEN + c];
+            float passed = h[r * HIDDEN + c] > 0 ? all : 0.f;
+            gradient[r * HIDDEN + c] = passed;
+            bias_gradient[c] += passed;
         }
 }
 
