@@ -136,7 +136,7 @@ static void compile_slice(void *context, uint32_t at) {
     for (uint32_t i = at; i < build->items.count; i += build->slices)
         vec_push(arena, &slice, build->items.at[i]);
     if (slice.count)
-        build->problems[at] = llvm_compile(slice.at, slice.count, &build->compilation->target, NULL,
+        build->problems[at] = llvm_compile(slice.at, slice.count, &build->compilation->target,
                                            LLVM_OBJECT, build->objects[at], NULL, arena);
 }
 

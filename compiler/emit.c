@@ -51,7 +51,7 @@ static const char *print_code(Compilation *compilation, const EmitRequest *reque
         vec_push(arena, &items, item);
     }
     if (!items.count) return NULL;
-    return llvm_compile(items.at, items.count, &compilation->target, NULL,
+    return llvm_compile(items.at, items.count, &compilation->target,
                         is(request, "asm") ? LLVM_ASSEMBLY : LLVM_TEXT, NULL, out, arena);
 }
 

@@ -1,15 +1,16 @@
 /* The passes, in order. `compile` in pipeline.c is the function to read first: it names every pass.
  *
- *     parse      text -> tree                                     grammar/parse.c
- *     check      names, data sets, search space, variants         compiler/check/
- *     elaborate  tree + structural point -> tensor graphs         graph/elaborate.c     types and
- * shapes grad       reverse mode                                     graph/grad.c update optimizer
- * rule, clipping, schedules              graph/update.c simplify   constants, algebra, sharing,
- * dead code           graph/simplify.c fuse       graph -> kernels kernel/fuse.c schedule   vector
- * axes, tiles, packing                      kernel/schedule_cpu.c plan       lifetimes, one scratch
- * arena, offsets            kernel/plan.c emit_llvm  kernels -> objects, equal kernels once
- * emit/emit_llvm.c link       objects + descriptor + runtime -> executable     emit/descriptor.c,
- * emit/link.c
+ *     parse      text -> tree                                    grammar/parse.c
+ *     check      names, data sets, search space, variants        check/check.c
+ *     elaborate  tree + structural point -> graphs; shapes       graph/elaborate.c
+ *     grad       reverse mode                                    graph/grad.c
+ *     update     optimizer rule, clipping, schedules             graph/update.c
+ *     simplify   constants, algebra, sharing, dead code          graph/simplify.c
+ *     fuse       graph -> kernels                                kernel/fuse.c
+ *     schedule   vector axes, tiles, packing                     kernel/schedule_cpu.c
+ *     plan       lifetimes, one scratch arena, offsets           kernel/plan.c
+ *     emit_llvm  kernels -> objects, equal kernels once          emit/emit_llvm.c
+ *     link       objects + descriptor + runtime -> executable    emit/descriptor.c, emit/link.c
  *
  * Behind every pass the form's verifier runs when `verify` is set. Front-end passes report into
  * diags and run one variant after the other; simplify to plan run per variant in parallel, each in

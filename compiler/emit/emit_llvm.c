@@ -84,9 +84,7 @@ static void emit_program(Emitter *e, const LlvmItem *item) {
 /* ---- the module ---- */
 
 const char *llvm_compile(const LlvmItem *items, uint32_t count, const LlvmTarget *target,
-                         const Sources *debug_sources, LlvmOutput output, const char *object_path,
-                         Text *text, Arena *arena) {
-    (void)debug_sources;
+                         LlvmOutput output, const char *object_path, Text *text, Arena *arena) {
     Emitter e = {.context = LLVMContextCreate(), .target = &target->shape, .arena = arena};
     LLVMContextSetDiscardValueNames(e.context, output != LLVM_TEXT);
     e.module = LLVMModuleCreateWithNameInContext("tune", e.context);

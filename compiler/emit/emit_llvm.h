@@ -44,11 +44,9 @@ typedef struct {
 
 typedef enum { LLVM_TEXT, LLVM_ASSEMBLY, LLVM_OBJECT } LlvmOutput;
 
-/* Compiles items into one object file (or prints IR or assembly into `text`). Thread-safe: one
- * LLVMContext per call. `debug_sources` not NULL: line tables that point to the .tune file. NULL,
- * or what went wrong. */
+/* Compiles items into one object file, or prints IR or assembly into `text`. Thread-safe: one
+ * LLVMContext per call. NULL, or what went wrong. */
 const char *llvm_compile(const LlvmItem *items, uint32_t count, const LlvmTarget *target,
-                         const Sources *debug_sources, LlvmOutput output, const char *object_path,
-                         Text *text, Arena *arena);
+                         LlvmOutput output, const char *object_path, Text *text, Arena *arena);
 
 #endif

@@ -86,7 +86,7 @@ static void measure(const Shape *s, const char *cpu) {
     LlvmItem item = {.kernel = bench.kernel, .symbol = "kernel"};
     double emitted = seconds();
     Text text = {0};
-    llvm_compile(&item, 1, &target, NULL, LLVM_ASSEMBLY, NULL, &text, bench.arena);
+    llvm_compile(&item, 1, &target, LLVM_ASSEMBLY, NULL, &text, bench.arena);
     emitted = seconds() - emitted;
     text_release(&text);
     Run run = (Run)compile_kernel(&bench);

@@ -133,7 +133,7 @@ static void *load_items(const ItemList *items, const LlvmTarget *target, Arena *
     char *table = arena_printf(arena, "%s/entries.c", folder);
     char *shared = arena_printf(arena, "%s/graphs.so", folder);
     const char *problem =
-        llvm_compile(items->at, items->count, target, NULL, LLVM_OBJECT, object, NULL, arena);
+        llvm_compile(items->at, items->count, target, LLVM_OBJECT, object, NULL, arena);
     if (!problem && !write_table(table, items)) problem = "cannot write the table of entries";
     char *link = arena_printf(arena, "cc -shared -fPIC -o %s %s %s -lm", shared, table, object);
     if (!problem && system(link)) problem = "cc -shared failed";

@@ -168,8 +168,7 @@ static inline Code compile_items(const LlvmItem *items, uint32_t count, const ch
     char directory[] = "/tmp/tune_emit_XXXXXX", object[64];
     if (!mkdtemp(directory)) exit(1);
     snprintf(object, sizeof object, "%s/kernel.o", directory);
-    const char *problem =
-        llvm_compile(items, count, &target, NULL, LLVM_OBJECT, object, NULL, arena);
+    const char *problem = llvm_compile(items, count, &target, LLVM_OBJECT, object, NULL, arena);
     if (problem) {
         fprintf(stderr, "%s\n", problem);
         exit(1);
