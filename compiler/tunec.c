@@ -38,7 +38,7 @@ static const char usage[] =
     "  -h, --help            this text        --version\n";
 
 typedef struct {
-    const char *command, *file, *output;
+    const char *self, *command, *file, *output;
     CompileOptions compile;
     EmitRequest emit;
     bool write;
@@ -185,6 +185,14 @@ static int command_build(Options *options) {
     return status;
 }
 
+/* How the program says to go on after Ctrl-C. */
+static void set_command(const char *self, const char *file) {
+    char *command = NULL;
+    if (asprintf(&command, "%s run '%s' --", self, file) < 0) return;
+    setenv("TUNE_COMMAND", command, 1);
+    free(command);
+}
+
 /* Runs the program and returns its status; Ctrl-C is the program's to handle. */
 static int run_program(const char *path, const char *name, char **arguments) {
     int count = 0;
@@ -215,6 +223,7 @@ static int command_run(Options *options) {
     if (file < 0) return fail(strerror(errno));
     close(file);
     int status = build_to(options, path);
+    set_command(options->self, options->file);
     if (!status) status = run_program(path, options->file, options->program_arguments);
     unlink(path);
     return status;
@@ -300,7 +309,7 @@ int main(int argc, char **argv) {
             return fputs(usage, stdout) < 0;
         if (strcmp(argv[i], "--version") == 0) return puts("tunec " VERSION) < 0;
     }
-    Options options = {0};
+    Options options = {.self = argv[0]};
     if (argc < 2) {
         fputs(usage, stderr);
         return EXIT_USAGE;

@@ -74,10 +74,12 @@ static char *quoted(const char *argument) {
     return text;
 }
 
-/* The command that runs this program the same way again. */
+/* The command that runs this program the same way again. `tunec run` says in TUNE_COMMAND how it
+ * was called: its executable is gone afterwards. */
 static char *command_line(int count, char **arguments) {
-    char *text = NULL;
-    for (int i = 0; i < count; i++) {
+    const char *caller = getenv("TUNE_COMMAND");
+    char *text = caller ? file_text("%s", caller) : NULL;
+    for (int i = caller ? 1 : 0; i < count; i++) {
         char *argument = quoted(arguments[i]);
         char *longer = file_text("%s%s%s", text ? text : "", text ? " " : "", argument);
         free(argument);
