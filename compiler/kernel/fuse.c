@@ -73,8 +73,9 @@ static bool order_kernels(Fuser *fuser, const KernelList *kernels, Group *const 
     return true;
 }
 
-/* Arguments do not alias: a kernel that writes the flat vector must not read a parameter by its own name.
- * (The header holds the loss and the norm, but of the header itself only other fields are read.) */
+/* Arguments do not alias: a kernel that writes the flat vector must not read a parameter by its own
+ * name. (The header holds the loss and the norm, but of the header itself only other fields are
+ * read.) */
 static bool aliases(const Kernel *kernel) {
     for (uint32_t i = 0; i < kernel->buffers.count; i++)
         for (uint32_t j = 0; j < kernel->buffers.count; j++) {
@@ -83,6 +84,38 @@ static bool aliases(const Kernel *kernel) {
             if (a->space == SPACE_TRIAL && writes(kernel, b) && overlaps(a, b)) return true;
         }
     return false;
+}
+
+/* ---- another attempt ---- */
+
+/* Each time one more thing is known, of finitely many: the attempts end. None of the assertions
+ * depends on the graph. */
+
+/* In memory the value is computed in a group of its own shape, where its index is its own, and is
+ * loaded through any index. */
+void keep_in_memory(Fuser *fuser, const GNode *node) {
+    assert(!fuser->forced[node->id]);
+    fuser->forced_next[node->id] = fuser->again = true;
+}
+
+/* Two nodes that start groups of their own are never in one. */
+void set_apart(Fuser *fuser, const GNode *user, const GNode *node) {
+    const GNode *mover = fuser->alone[user->id] ? node : user;
+    assert(!fuser->alone[mover->id]);
+    fuser->alone_next[mover->id] = fuser->again = true;
+}
+
+/* Copies lie as they should: a graph has no more of these than contractions. */
+void join_next(Fuser *fuser, const GNode *contraction) {
+    fuser->apart[contraction->id] = fuser->rebuild = fuser->again = true;
+}
+
+/* Groups depend on each other without cycles, and a kernel loads only what its group depends on: it
+ * is the updates in place that made a cycle. Copied from scratch memory after everything else they
+ * make none, as the copies read nothing that an update overwrites. */
+static void save_outputs(Fuser *fuser) {
+    assert(!fuser->indirect);
+    fuser->indirect = fuser->again = true;
 }
 
 /* ---- one attempt ---- */
@@ -128,7 +161,7 @@ static void begin(Fuser *fuser) {
     fuser->depends = arena_alloc(fuser->arena, limit * sizeof *fuser->depends);
     fuser->id_count = fuser->graph->nodes.count;
     fuser->nodes.count = fuser->groups.count = fuser->order.count = 0;
-    fuser->param_buffers.count = fuser->slots.count = 0;
+    fuser->param_buffers.count = fuser->slots.count = fuser->search = 0;
     trial_buffers(fuser);
 }
 
@@ -147,9 +180,7 @@ static void attempt(Fuser *fuser) {
     if (fuser->again) return;
     bool legal = order_kernels(fuser, &kernels, groups);
     for (uint32_t i = 0; i < kernels.count && legal; i++) legal = !aliases(kernels.at[i]);
-    if (legal) return;
-    assert(!fuser->indirect);
-    fuser->indirect = fuser->again = true;
+    if (!legal) save_outputs(fuser);
 }
 
 /* Only what some kernel touches stays, numbered anew. */

@@ -56,10 +56,11 @@ typedef struct {
     int64_t base;      /* its first element there */
     Vec(Target) targets; /* outputs, and its place in flat vectors */
     GNodeList users;
+    uint32_t seen;     /* the last search that came by */
     GNodeList pieces;  /* FLAT: the nodes that fill it */
     uint64_t *wanted;  /* groups that evaluate it, a bit set */
     /* inside its kernel: */
-    uint32_t level;    /* number of reductions before it */
+    uint32_t level;    /* number of reductions of its group before it */
     uint32_t stage, word;
     Buffer *kept;      /* readable from the stage after `kept_stage` on */
     int64_t kept_base;
@@ -87,6 +88,7 @@ typedef struct {
     Info *info;      /* by id */
     uint32_t id_count, id_limit;
     Vec(Group *) groups;
+    uint32_t search; /* number of the last one */
     uint64_t **depends; /* by group id: bit set of the groups that it depends on, all the way down */
     uint32_t words;     /* per bit set */
     Buffer *params, *states[16], *hypers;
@@ -98,6 +100,14 @@ typedef struct {
 
 static inline bool bit_has(const uint64_t *set, uint32_t bit) { return set[bit / 64] >> (bit % 64) & 1; }
 static inline void bit_set(uint64_t *set, uint32_t bit) { set[bit / 64] |= (uint64_t)1 << (bit % 64); }
+
+/* ---- fuse.c ---- */
+
+/* Each asks for another attempt, and asserts that it will differ from this one. */
+void keep_in_memory(Fuser *fuser, const GNode *node); /* a view or leaf met at an index that is not affine */
+/* `user` meets `node` of its own group at another element than the one being computed. */
+void set_apart(Fuser *fuser, const GNode *user, const GNode *node);
+void join_next(Fuser *fuser, const GNode *contraction); /* its summed axes do not lie together */
 
 static inline Info *info_of(const Fuser *fuser, const GNode *node) { return &fuser->info[node->id]; }
 
@@ -138,7 +148,7 @@ typedef struct {
     Kernel *kernel;
     const GNode *root; /* member being computed */
     uint32_t stage;
-    uint32_t extra_outer; /* axes added for a gather of a batch of one */
+    uint32_t extra_outer; /* the axis added for gathers of a batch of one, a bit set */
     Vec(ExprMemo) memo;
 } Builder;
 struct ExprMemo {

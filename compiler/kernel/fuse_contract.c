@@ -21,10 +21,11 @@ static GNode *summed_last(Graph *graph, GNode *operand, const Einsum *einsum, co
     return graph_permute(graph, operand, perm, operand->span);
 }
 
-/* Computed values are stored in row-major order anyway. */
+/* Computed values are stored in row-major order anyway; a sum over axes of size 1 is a view. */
 static void copy_operand(Fuser *fuser, const GNode *operand) {
     OpClass class = op_info[operand->op].class;
-    if (class == CLASS_VIEW || class == CLASS_LEAF || operand->op == OP_STOP)
+    if (class == CLASS_VIEW || class == CLASS_LEAF || class == CLASS_REDUCE ||
+        operand->op == OP_STOP)
         vec_push(fuser->arena, &fuser->copies, (GNode *)operand);
 }
 

@@ -101,8 +101,7 @@ bool operand_index_of(const Group *group, const GNode *view, const Index *at, In
 }
 
 static int fail_index(Builder *builder, const GNode *node) {
-    builder->fuser->forced_next[node->id] = true;
-    builder->fuser->again = true;
+    keep_in_memory(builder->fuser, node);
     return FAILED;
 }
 
@@ -151,22 +150,20 @@ static int build_pad(Builder *builder, const GNode *node, const Index *below, in
 
 static int build_view(Builder *builder, const GNode *node, const Index *at, int guard) {
     Index below;
-    if (!operand_index_of(builder->group, node, at, &below)) {
-        /* a forced one is computed at its own index only */
-        assert(!builder->fuser->forced[node->id]);
-        return fail_index(builder, node);
-    }
+    if (!operand_index_of(builder->group, node, at, &below)) return fail_index(builder, node);
     if (node->op == OP_PAD) return build_pad(builder, node, &below, guard);
     return build_value(builder, node->in[0], &below, guard);
 }
 
 /* ---- leaves ---- */
 
-/* The batch axis of a batch of one has no loop; a gather needs one to replace. */
+/* The batch axis of a batch of one has no loop; a gather needs one to replace. All of a kernel's
+ * gathers share it. */
 static int extra_axis(Builder *builder) {
     Group *group = builder->group;
+    if (builder->extra_outer) return __builtin_ctz(builder->extra_outer);
     assert(group->axis_count < MAX_AXES);
-    builder->extra_outer |= 1u << group->axis_count;
+    builder->extra_outer = 1u << group->axis_count;
     group->extents[group->axis_count] = 1;
     return (int)group->axis_count++;
 }
@@ -280,7 +277,7 @@ static int build_own(Builder *builder, const GNode *node, const Index *at, int g
     Index native = group_index(builder->group, group_is_full(builder->group, node));
     Affine expected = index_linear(&native), actual = index_linear(at);
     if (!affine_equal(&expected, &actual)) { /* another element than the one being computed */
-        fuser->alone_next[builder->root->id] = fuser->again = true;
+        set_apart(fuser, builder->root, node);
         return FAILED;
     }
     bool contract = node == builder->group->contract;

@@ -5,6 +5,9 @@
 
 #include <assert.h>
 
+/* Reductions one after another in a kernel; its stages are numbered in 32 bits. */
+enum { MOST_LEVEL = 24 };
+
 int64_t group_count(const Group *group, bool full) {
     int64_t count = 1;
     for (uint32_t i = 0; i < group->full_count; i++)
@@ -66,18 +69,26 @@ static void add_group(Fuser *fuser, GroupList *list, Group *group) {
     vec_push(fuser->arena, list, group);
 }
 
-/* The groups that have to run before `node` can be computed. */
-static void operand_groups(Fuser *fuser, const GNode *node, GroupList *list) {
+static void collect_groups(Fuser *fuser, const GNode *node, GroupList *list) {
     for (uint32_t i = 0; i < node->in_count; i++) {
         const GNode *base = view_base(fuser, node->in[i]);
-        const Info *info = info_of(fuser, base);
+        Info *info = info_of(fuser, base);
+        if (info->seen == fuser->search) continue;
+        info->seen = fuser->search;
         if (info->group)
             add_group(fuser, list, info->group);
-        else if (info->role == ROLE_PRODUCT)
-            operand_groups(fuser, base, list);
+        else if (info->role != ROLE_FLAT)
+            collect_groups(fuser, base, list);
         for (uint32_t p = 0; p < info->pieces.count; p++)
             add_group(fuser, list, info_of(fuser, info->pieces.at[p])->group);
     }
+}
+
+/* The groups that have to run before `node` can be computed: of its operands, and below those that
+ * are computed with it. */
+static void operand_groups(Fuser *fuser, const GNode *node, GroupList *list) {
+    fuser->search++;
+    collect_groups(fuser, node, list);
 }
 
 static bool closes_cycle(const Fuser *fuser, const Group *group, const GroupList *operands) {
@@ -161,7 +172,24 @@ static bool reduction_fits(const Fuser *fuser, Group *group, const GNode *node) 
     return true;
 }
 
+/* Reductions of the group that have to be done before the node. */
+static uint32_t level_in(const Fuser *fuser, const Group *group, const GNode *node) {
+    uint32_t level = 0;
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        const GNode *base = view_base(fuser, node->in[i]);
+        const Info *info = info_of(fuser, base);
+        uint32_t below = 0;
+        if (info->group == group)
+            below = info->level + node_is_reduction(fuser, base);
+        else if (!info->group && info->role == ROLE_PRODUCT)
+            below = level_in(fuser, group, base);
+        if (below > level) level = below;
+    }
+    return level;
+}
+
 static bool fits(const Fuser *fuser, Group *group, const GNode *node) {
+    if (level_in(fuser, group, node) > MOST_LEVEL) return false;
     if (node_is_reduction(fuser, node)) return reduction_fits(fuser, group, node);
     int64_t count = type_count(&node->type);
     bool full = count == group_count(group, true);
@@ -201,6 +229,7 @@ static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at) {
         host(fuser, operand);
         return;
     }
+    info->level = level_in(fuser, group, operand);
     info->group = group;
     vec_push(fuser->arena, &group->members, operand);
     for (uint32_t i = 0; i < operand->in_count; i++) claim(fuser, group, operand->in[i], &below);
@@ -209,6 +238,7 @@ static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at) {
 
 static void enter(Fuser *fuser, Group *group, GNode *node) {
     Info *info = info_of(fuser, node);
+    info->level = level_in(fuser, group, node);
     info->group = group;
     vec_push(fuser->arena, &group->members, node);
     if (node->op != OP_CONTRACT || fuser->forced[node->id]) {

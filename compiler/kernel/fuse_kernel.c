@@ -291,7 +291,7 @@ static int build_operand(Builder *builder, GNode *operand, const Index *at, cons
     const Expr *expr = &builder->kernel->exprs.at[value];
     bool rows = expr->gather == -1 || axes->class[expr->gather] != CLASS_N;
     if (expr->kind == X_LOAD && expr->guard == -1 && rows) return value;
-    fuser->forced_next[operand->id] = fuser->again = true;
+    keep_in_memory(fuser, operand);
     return FAILED;
 }
 
@@ -578,7 +578,7 @@ Kernel *build_kernel(Fuser *fuser, Group *group) {
     AffineList affines = all_affines(fuser->arena, kernel);
     merge_axes(&builder, &axes, &affines);
     if (group->contract && !shape_contraction(&builder, &axes)) {
-        fuser->apart[group->contract->id] = fuser->rebuild = fuser->again = true;
+        join_next(fuser, group->contract);
         return kernel;
     }
     finish_axes(&builder, &axes, &affines);

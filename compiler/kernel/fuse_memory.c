@@ -122,18 +122,11 @@ static bool crosses(const Fuser *fuser, const Info *info) {
     return false;
 }
 
+/* Memory of its own, even where it also is a piece of a flat vector: who reads a flat vector waits
+ * for all of its pieces, and one of them may need this value. */
 static void give_memory(Fuser *fuser, const GNode *node) {
-    Info *info = info_of(fuser, node);
-    for (uint32_t t = 0; t < info->targets.count; t++) {
-        const Target *target = &info->targets.at[t];
-        if (target->buffer->space != SPACE_SCRATCH) continue;
-        info->buffer = target->buffer;
-        info->base = target->base;
-        return;
-    }
-    info->buffer = buffer_new(fuser, value_name(fuser, node), node->type.elem,
-                              type_count(&node->type), SPACE_SCRATCH);
-    info->base = 0;
+    info_of(fuser, node)->buffer = buffer_new(fuser, value_name(fuser, node), node->type.elem,
+                                              type_count(&node->type), SPACE_SCRATCH);
 }
 
 static void visit(Fuser *fuser, const GNode *node) {

@@ -89,14 +89,13 @@ static GNode *storable(Fuser *fuser, GNode *value) {
     return node_is_compute(fuser, node) ? node : NULL;
 }
 
+/* Where outputs are indirect, what the copy reads is in scratch memory: nothing of the trial's
+ * block. */
 static GNode *add_target(Fuser *fuser, GNode *value, Target target) {
-    GNode *node = storable(fuser, value);
-    if (!node || (fuser->indirect && target.in_place)) {
-        /* a leaf of the trial's block has to be saved before it is overwritten */
-        if (fuser->indirect && target.in_place && op_info[value->op].class == CLASS_LEAF)
-            fuser->forced[value->id] = true;
-        node = add_copy(fuser, value);
-    }
+    bool indirect = fuser->indirect && target.in_place;
+    if (indirect && value->op != OP_FLAT) fuser->forced[value->id] = true;
+    GNode *node = indirect ? NULL : storable(fuser, value);
+    if (!node) node = add_copy(fuser, value);
     vec_push(fuser->arena, &info_of(fuser, node)->targets, target);
     return node;
 }
@@ -138,15 +137,6 @@ static Target output_target(Fuser *fuser, const Output *output) {
     return (Target){buffer, 0, false};
 }
 
-/* Is the value, or one of the reshapes between it and what is computed, wanted elsewhere too? */
-static bool is_shared(Fuser *fuser, GNode *value) {
-    const GNode *node = value, *base = storable(fuser, value);
-    for (; base && node != base; node = node->in[0])
-        if (info_of(fuser, node)->users.count > 1) return true;
-    return base && info_of(fuser, base)->users.count > 1;
-}
-
-/* Nobody reads a part of the flat vector: a value that has other users is copied into it. */
 static void place_flat(Fuser *fuser, GNode *flat) {
     Info *info = info_of(fuser, flat);
     if (!info->buffer)
@@ -154,9 +144,7 @@ static void place_flat(Fuser *fuser, GNode *flat) {
                                   type_count(&flat->type), SPACE_SCRATCH);
     int64_t base = 0;
     for (uint32_t i = 0; i < flat->in_count; i++) {
-        GNode *value = flat->in[i];
-        if (is_shared(fuser, value)) value = add_copy(fuser, value);
-        GNode *piece = add_target(fuser, value, (Target){info->buffer, base, false});
+        GNode *piece = add_target(fuser, flat->in[i], (Target){info->buffer, base, false});
         vec_push(fuser->arena, &info->pieces, piece);
         base += type_count(&flat->in[i]->type);
     }
