@@ -280,9 +280,10 @@ static GNode *make_contract_two(Maker *m, GNode *a) {
     return graph_contract(m->graph, a, b, &einsum, nowhere);
 }
 
-static GNode *make(Maker *m) {
+/* Anything but a contraction: those have parameters of their own. */
+static GNode *make_plain(Maker *m) {
     GNode *a = pick(m);
-    switch (rng_below(m->rng, 10)) {
+    switch (rng_below(m->rng, 9)) {
     case 0:
     case 1: return make_unary(m, a);
     case 2:
@@ -290,10 +291,14 @@ static GNode *make(Maker *m) {
     case 4: return make_binary(m, a);
     case 5: return make_select(m, a);
     case 6: return make_reduce(m, a);
-    case 7:
-    case 8: return make_view(m, a);
-    default: return rng_below(m->rng, 3) ? make_contract(m, a) : make_contract_two(m, a);
+    default: return make_view(m, a);
     }
+}
+
+static GNode *make(Maker *m) {
+    if (rng_below(m->rng, 10)) return make_plain(m);
+    GNode *a = pick(m);
+    return rng_below(m->rng, 3) ? make_contract(m, a) : make_contract_two(m, a);
 }
 
 static void add(Maker *m, GNode *node) {
@@ -330,14 +335,137 @@ static void output(Maker *m, GNode *node, uint32_t index) {
     graph_output(m->graph, OUT_FIELD, index, node);
 }
 
-Graph *random_graph(Rng *rng, Elem real, uint32_t count, Arena *arena) {
-    Maker maker = {.rng = rng,
-                   .graph = graph_new(arena, "random", real),
-                   .arena = arena,
-                   .batch = 1 + rng_below(rng, 7)};
+static Maker make_pool(Rng *rng, Elem real, uint32_t count, int64_t batch, Arena *arena) {
+    Maker maker = {
+        .rng = rng, .graph = graph_new(arena, "random", real), .arena = arena, .batch = batch};
     make_leaves(&maker);
     for (uint32_t i = 0; i < count; i++) add(&maker, make(&maker));
+    return maker;
+}
+
+Graph *random_graph(Rng *rng, Elem real, uint32_t count, Arena *arena) {
+    int64_t batch = 1 + rng_below(rng, 7);
+    Maker maker = make_pool(rng, real, count, batch, arena);
     for (uint32_t i = 0; i < OUTPUTS; i++)
         output(&maker, maker.pool.at[maker.pool.count - 1 - i], FIRST_OUTPUT + i);
+    return maker.graph;
+}
+
+/* ---- training steps ---- */
+
+/* Any value as `count` numbers in a row: cut off, filled up with zeros, or its sum over and over.
+ */
+static GNode *in_a_row(Maker *m, GNode *node, int64_t count) {
+    Graph *g = m->graph;
+    if (node->type.elem != g->real) node = graph_cast(g, node, g->real, nowhere);
+    int64_t have = type_count(&node->type);
+    Dim all = {.size = have}, wanted = {.size = count}, one = {.size = 1};
+    if (have != count && rng_below(m->rng, 3) == 0) {
+        if (node->type.rank)
+            node = graph_reduce(g, OP_SUM, node, (1u << node->type.rank) - 1, nowhere);
+        node = graph_reshape(g, node, 1, &one, false, nowhere);
+        return graph_broadcast(g, node, 1, &wanted, false, nowhere);
+    }
+    node = graph_reshape(g, node, 1, &all, false, nowhere);
+    int64_t start = have > count && rng_below(m->rng, 2) ? have - count : 0;
+    if (have > count) return graph_slice(g, node, &start, &wanted, nowhere);
+    return have < count ? graph_pad(g, node, &start, &wanted, nowhere) : node;
+}
+
+/* The value that stands for a parameter's gradient. */
+static GNode *make_piece(Maker *m, GNode *param) {
+    GNode *value = NULL;
+    for (int attempt = 0; attempt < 20 && !value; attempt++) { /* one that fits as it is */
+        GNode *node = pick(m);
+        if (type_count(&node->type) == type_count(&param->type) &&
+            node->type.elem == m->graph->real && !node->batched)
+            value = node;
+    }
+    if (rng_below(m->rng, 12) == 0) value = param;
+    if (rng_below(m->rng, 12) == 0) return number_like(m, param);
+    if (!value) value = in_a_row(m, pick(m), type_count(&param->type));
+    value = graph_reshape(m->graph, value, param->type.rank, param->type.dims, false, nowhere);
+    if (rng_below(m->rng, 3)) return value;
+    add(m, value); /* others use it, or what is made of it, too */
+    return rng_below(m->rng, 2) ? value : graph_unary(m->graph, OP_TANH, value, nowhere);
+}
+
+static GNode *make_flat(Maker *m, const GNodeList *params) {
+    GNode **pieces = arena_alloc(m->arena, params->count * sizeof *pieces);
+    for (uint32_t i = 0; i < params->count; i++) {
+        pieces[i] = make_piece(m, params->at[i]);
+        for (uint32_t k = 0; k < i && rng_below(m->rng, 4) == 0; k++) /* the same one twice */
+            if (type_same_shape(&params->at[k]->type, &params->at[i]->type)) pieces[i] = pieces[k];
+    }
+    return graph_flat(m->graph, pieces, params->count, nowhere);
+}
+
+/* a scaled by 1 / (1 + |a|²), as a clipped gradient is. */
+static GNode *clipped(Maker *m, GNode *a) {
+    Graph *g = m->graph;
+    Dim one = {.size = 1};
+    GNode *norm = graph_reduce(g, OP_SUM, graph_binary(g, OP_MUL, a, a, nowhere), 1, nowhere);
+    norm = graph_binary(g, OP_ADD, norm, graph_const(g, 1, g->real, nowhere), nowhere);
+    norm = graph_reshape(g, norm, 1, &one, false, nowhere);
+    norm = graph_broadcast(g, norm, 1, a->type.dims, false, nowhere);
+    return graph_binary(g, OP_DIV, a, norm, nowhere);
+}
+
+/* A flat vector made of those in `pool`, one or two steps further. */
+static GNode *flat_value(Maker *m, const GNodeList *pool) {
+    Graph *g = m->graph;
+    GNode *a = pool->at[rng_below(m->rng, pool->count)];
+    GNode *b = pool->at[rng_below(m->rng, pool->count)];
+    switch (rng_below(m->rng, 7)) {
+    case 0: return a;
+    case 1: return clipped(m, a);
+    case 2: return graph_binary(g, OP_MUL, a, number_like(m, a), nowhere);
+    case 3:
+        return graph_binary(g, OP_SUB, a, graph_binary(g, OP_MUL, b, number_like(m, b), nowhere),
+                            nowhere);
+    case 4: return graph_unary(g, OP_TANH, graph_binary(g, OP_ADD, a, b, nowhere), nowhere);
+    case 5: return in_a_row(m, pick(m), type_count(&a->type));
+    default: return graph_binary(g, OP_ADD, a, b, nowhere);
+    }
+}
+
+static GNode *total(Maker *m, GNode *node) {
+    if (node->type.elem != m->graph->real)
+        node = graph_cast(m->graph, node, m->graph->real, nowhere);
+    if (node->type.rank == 0) return node;
+    return graph_reduce(m->graph, OP_SUM, node, (1u << node->type.rank) - 1, nowhere);
+}
+
+static void flat_outputs(Maker *m, GNode *flat) {
+    Graph *g = m->graph;
+    GNodeList pool = {0};
+    Type type = flat->type;
+    vec_push(m->arena, &pool, flat);
+    vec_push(m->arena, &pool, graph_leaf(g, OP_FLAT_PARAM, &type, false, true, 0, NULL, nowhere));
+    for (uint32_t i = 0; i < STATES; i++)
+        vec_push(m->arena, &pool, graph_leaf(g, OP_STATE, &type, false, true, i, NULL, nowhere));
+    for (uint32_t i = rng_below(m->rng, 8); i > 0; i--) {
+        GNode *value = flat_value(m, &pool);
+        vec_push(m->arena, &pool, value);
+    }
+    graph_output(g, OUT_PARAM, 0, flat_value(m, &pool));
+    for (uint32_t i = 0; i < STATES; i++) graph_output(g, OUT_STATE, i, flat_value(m, &pool));
+    add(m, pool.at[rng_below(m->rng, pool.count)]);
+    graph_output(g, OUT_LOSS, 0, total(m, pick(m)));
+    graph_output(g, OUT_GRAD_NORM, 0, total(m, graph_binary(g, OP_MUL, flat, flat, nowhere)));
+}
+
+Graph *random_step(Rng *rng, Elem real, uint32_t count, Arena *arena) {
+    int64_t batch = rng_below(rng, 2) ? 1 : 1 + rng_below(rng, 7);
+    Maker maker = make_pool(rng, real, count, batch, arena);
+    GNodeList params = {0};
+    for (uint32_t i = 0; i < maker.graph->nodes.count; i++)
+        if (maker.graph->nodes.at[i]->op == OP_PARAM)
+            vec_push(arena, &params, maker.graph->nodes.at[i]);
+    GNode *flat = make_flat(&maker, &params);
+    for (uint32_t i = rng_below(rng, 6); i > 0; i--) add(&maker, make_plain(&maker));
+    flat_outputs(&maker, flat);
+    for (uint32_t i = rng_below(rng, 3); i > 0; i--)
+        output(&maker, maker.pool.at[maker.pool.count - i], FIRST_OUTPUT + i);
     return maker.graph;
 }

@@ -20,6 +20,12 @@ void random_perm(Rng *rng, uint32_t rank, uint32_t fixed, uint8_t perm[MAX_RANK]
 
 enum { FIRST_OUTPUT = 8, OUTPUTS = 4 };
 
+/* A training step around such a graph: STATES flat states; the pieces of a flat gradient are any of
+ * its values brought to the parameters' shapes, used elsewhere too, twice, or parameters
+ * themselves; the outputs are updates, sums over them, flat vectors as they are, and FIELDs. */
+enum { STATES = 2 };
+Graph *random_step(Rng *rng, Elem real, uint32_t count, Arena *arena);
+
 /* About `count` ops of all kinds over fields (batched), parameters, hyperparameters and constants,
  * many of them the special numbers and chains of views that simplify has rules for. Every output is
  * an OUT_FIELD. */
