@@ -157,6 +157,10 @@ static void elementwise(Cell *cell) {
             value = binary(node, cell->in[0][i], cell->in[1][i]);
         else
             value = cell->in[0][i] != 0 ? cell->in[1][i] : cell->in[2][i];
+        if (node->op == OP_MOD) { /* the rounding of b * floor(a / b) is what is left of a */
+            double whole = cell->in[0][i] - value;
+            value += noisy(cell, i, whole) - whole;
+        }
         cell->out[i] = rounded(exact ? value : noisy(cell, i, value), node->type.elem);
     }
 }

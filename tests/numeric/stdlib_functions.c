@@ -219,6 +219,8 @@ static const Case cases[] = {
     {"softmax_rows", "sum(softmax(x), axis: -1)", 2, 8, 2, RANDOM(2, 8), .formula = NULL},
     {"softmax_one", "softmax(x)", 4, 1, 4, RANDOM(4, 1), .formula = softmax},
     {"softmax_huge", "softmax(x)", 3, 7, 21, "wave(3, 7, 1e4)", .formula = softmax},
+    {"log_softmax", "log_softmax(x)", 5, 19, 95, RANDOM(5, 19), .formula = log_softmax},
+    {"log_softmax_huge", "log_softmax(x)", 3, 7, 21, "wave(3, 7, 1e4)", .formula = log_softmax},
     {"layer_norm", "layer_norm(x)", 4, 19, 76, RANDOM(4, 19), .formula = layer_norm,
      .inputs = {{"layer_norm1.scale", 19}, {"layer_norm1.shift", 19}}},
     {"layer_norm_epsilon", "layer_norm(x, epsilon: 0.5)", 4, 8, 32, RANDOM(4, 8),
