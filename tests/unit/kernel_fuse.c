@@ -51,6 +51,20 @@ static void layer_norm_is_one_kernel_each_way(void **state) {
     arena_free(model.arena);
 }
 
+/* More reductions one after another than a kernel numbers. */
+static void forty_reductions_in_a_row_are_cut(void **state) {
+    (void)state;
+    Model model = model_new();
+    GNode *h = dense(&model, image(&model), "dense1", 16);
+    for (uint32_t i = 1; i <= 20; i++)
+        h = layer_norm(&model, h, arena_printf(model.arena, "layer_norm%u", i));
+    nesterov(&model, cross_entropy(&model, h), true);
+    StepProgram *program = compile(&model, true);
+    for (uint32_t i = 0; i < program->kernels.count; i++)
+        assert_true(program->kernels.at[i]->stages.count < 32);
+    arena_free(model.arena);
+}
+
 /* A product that is not rounded before it is summed is one op with the sum. */
 static void without_fusion_every_op_is_a_kernel(void **state) {
     (void)state;
@@ -89,6 +103,7 @@ int main(void) {
         cmocka_unit_test(softmax_cross_entropy_with_its_gradient_is_one_kernel),
         cmocka_unit_test(an_mlp_is_one_kernel_per_product),
         cmocka_unit_test(layer_norm_is_one_kernel_each_way),
+        cmocka_unit_test(forty_reductions_in_a_row_are_cut),
         cmocka_unit_test(without_fusion_every_op_is_a_kernel),
         cmocka_unit_test(printing_is_deterministic),
     };
