@@ -15,6 +15,7 @@
 #ifndef TUNE_COMPILER_CHECK_CHECKED_H
 #define TUNE_COMPILER_CHECK_CHECKED_H
 
+#include "compiler/graph/builtin.h"
 #include "grammar/diag.h"
 #include "grammar/intern.h"
 #include "grammar/tree.h"
@@ -43,6 +44,11 @@ struct Module {
  * the module name of nn.dense, or NULL. NULL when nothing is found. Builtin functions are not
  * declarations (graph/builtin.h). */
 Decl *module_find(const Module *module, const char *base, const char *name);
+
+/* The builtin function or value that an N_NAME means when no declaration has that name; an N_MEMBER
+ * means a builtin function through any module in sight: builtins are part of every module, so
+ * nn.tanh is tanh. BUILTIN_NONE when there is none. */
+Builtin module_builtin(const Module *module, const Node *name);
 
 /* ---- data sets ---- */
 

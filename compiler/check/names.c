@@ -62,8 +62,7 @@ static void report_misuse(Scope *scope, const Node *name, const Decl *decl, cons
 }
 
 static bool known_builtin(const Scope *scope, const Node *name) {
-    if (name->kind != N_NAME) return false;
-    Builtin builtin = builtin_find(name->name);
+    Builtin builtin = module_builtin(scope->module, name);
     return builtin != BUILTIN_NONE && builtin_info[builtin].contexts & scope->context;
 }
 
@@ -96,7 +95,7 @@ static void check_name(Scope *scope, const Node *name) {
 }
 
 static void check_call_of_builtin(Scope *scope, const Node *call) {
-    Builtin builtin = builtin_find(call->kids.at[0]->name);
+    Builtin builtin = module_builtin(scope->module, call->kids.at[0]);
     if (builtin_info[builtin].is_value) {
         diag_error(scope->checker->diags, call->kids.at[0]->span, "'%s' is a value, not a function",
                    builtin_info[builtin].text);

@@ -57,6 +57,13 @@ static void add_declared(Arena *arena, const Module *module, TextList *names) {
         vec_push(arena, names, module->decls.at[i]->name);
 }
 
+Builtin module_builtin(const Module *module, const Node *name) {
+    if (name->kind == N_NAME) return builtin_find(name->name);
+    if (name->kind != N_MEMBER || !used_module(module, name->kids.at[0]->name)) return BUILTIN_NONE;
+    Builtin builtin = builtin_find(name->name);
+    return builtin != BUILTIN_NONE && builtin_info[builtin].is_value ? BUILTIN_NONE : builtin;
+}
+
 /* A module of the standard library that declares `name` and is not used yet: its text is not read
  * for this, so only the module's own name can be known. */
 static bool is_library_module(const Checker *checker, const char *name) {

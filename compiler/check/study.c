@@ -58,7 +58,7 @@ static const Decl *find_choice(Reader *reader, const Hyper *hyper, const Node *c
         return resolve_kind(checker, reader->module, name, N_OPTIMIZER);
     const Decl *decl = resolve_quietly(reader->module, name);
     if (!decl) {
-        Builtin builtin = name->kind == N_NAME ? builtin_find(name->name) : BUILTIN_NONE;
+        Builtin builtin = module_builtin(reader->module, name);
         if (builtin == BUILTIN_NONE)
             report_unknown(checker, reader->module, name, BUILTIN_IN_MODEL, NULL);
         else if (builtin_info[builtin].is_value)
@@ -230,7 +230,8 @@ static void check_expression(Reader *reader, const Node *node, const TextList *n
         return;
     }
     if (node->kind == N_MEMBER) {
-        if (!resolve_quietly(reader->module, node))
+        if (!resolve_quietly(reader->module, node) &&
+            module_builtin(reader->module, node) == BUILTIN_NONE)
             report_unknown(checker, reader->module, node, BUILTIN_IN_STUDY, names);
         return;
     }

@@ -176,6 +176,8 @@ static Value lookup_member(Interp *in, const Node *node) {
     const Node *base = tree_kid(node, 0);
     Decl *decl = module_find(in->frame->module, base ? base->name : NULL, node->name);
     if (decl) return value_function(in, decl, BUILTIN_NONE);
+    Builtin builtin = module_builtin(in->frame->module, node);
+    if (builtin != BUILTIN_NONE) return value_function(in, NULL, builtin);
     return interp_fail(in, node->span, "unknown name '%s.%s'", base ? base->name : "", node->name);
 }
 
