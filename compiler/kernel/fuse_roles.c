@@ -2,6 +2,7 @@
 #include "compiler/kernel/fuse.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 enum { INLINE_COST = 4, RANDOM_COST = 16 };
 
@@ -137,6 +138,16 @@ static Target output_target(Fuser *fuser, const Output *output) {
     return (Target){buffer, 0, false};
 }
 
+/* Where a piece of a flat vector goes. In the trial's block it is a buffer of its own: kernels that
+ * write equal numbers to different parameters are one function. */
+static Target piece_target(Fuser *fuser, Buffer *flat, int64_t base, int64_t count) {
+    if (flat->space != SPACE_TRIAL) return (Target){flat, base, false};
+    const char *name = arena_printf(fuser->arena, "%s_%" PRId64, flat->name, base);
+    Buffer *piece = buffer_new(fuser, name, flat->elem, count, flat->space);
+    piece->offset = flat->offset + base * elem_bytes(flat->elem);
+    return (Target){piece, 0, false};
+}
+
 static void place_flat(Fuser *fuser, GNode *flat) {
     Info *info = info_of(fuser, flat);
     if (!info->buffer)
@@ -144,9 +155,11 @@ static void place_flat(Fuser *fuser, GNode *flat) {
                                   type_count(&flat->type), SPACE_SCRATCH);
     int64_t base = 0;
     for (uint32_t i = 0; i < flat->in_count; i++) {
-        GNode *piece = add_target(fuser, flat->in[i], (Target){info->buffer, base, false});
+        int64_t count = type_count(&flat->in[i]->type);
+        Target target = piece_target(fuser, info->buffer, base, count);
+        GNode *piece = add_target(fuser, flat->in[i], target);
         vec_push(fuser->arena, &info->pieces, piece);
-        base += type_count(&flat->in[i]->type);
+        base += count;
     }
 }
 
