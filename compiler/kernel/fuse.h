@@ -1,24 +1,22 @@
-/* What fuse's files share: groups of nodes that become one kernel each, and what is known of a node.
+/* What fuse's files share: groups of nodes that become one kernel each, and what is known of a
+ * node.
  *
- *     fuse_roles.c   what each node is: in memory anyway, a view, recomputed at each use, or computed once
- *     fuse_groups.c  which nodes share a kernel
- *     fuse_memory.c  which values other kernels need, and where they lie
- *     fuse_expr.c    a node at an index -> expression
- *     fuse_kernel.c  a group -> kernel
- *     fuse_contract.c  summed axes that do not lie together are brought together
- *     fuse_name.c    what to call it
- *     fuse.c         the driver
+ *     fuse_roles.c   what each node is: in memory anyway, a view, recomputed at each use, or
+ * computed once fuse_groups.c  which nodes share a kernel fuse_memory.c  which values other kernels
+ * need, and where they lie fuse_expr.c    a node at an index -> expression fuse_kernel.c  a group
+ * -> kernel fuse_contract.c  summed axes that do not lie together are brought together fuse_name.c
+ * what to call it fuse.c         the driver
  *
- * Where an index turns out not to be affine, the value is marked to be kept in memory and the whole pass starts
- * again: the marks only grow, so it ends. */
+ * Where an index turns out not to be affine, the value is marked to be kept in memory and the whole
+ * pass starts again: the marks only grow, so it ends. */
 #ifndef TUNE_COMPILER_KERNEL_FUSE_H
 #define TUNE_COMPILER_KERNEL_FUSE_H
 
 #include "compiler/kernel/affine.h"
 
-/* Nodes that one kernel computes. `axes` of the group are the dims of its full shape (size 1 left out), then
- * the summed labels of a contraction. A member has the full shape, or the shape without the `inner` axes:
- * reductions over exactly these and what is computed from them. */
+/* Nodes that one kernel computes. `axes` of the group are the dims of its full shape (size 1 left
+ * out), then the summed labels of a contraction. A member has the full shape, or the shape without
+ * the `inner` axes: reductions over exactly these and what is computed from them. */
 typedef struct {
     uint32_t id, axis_count, full_count;
     int64_t extents[MAX_AXES];
@@ -30,13 +28,13 @@ typedef struct {
 
 typedef enum {
     ROLE_DEAD,
-    ROLE_LEAF,   /* read or made on the spot */
-    ROLE_VIEW,   /* an index map */
-    ROLE_INLINE, /* cheap and made of leaves only: recomputed at each use */
-    ROLE_FLOAT,  /* made of leaves only, but worth computing once: joins its first consumer */
+    ROLE_LEAF,    /* read or made on the spot */
+    ROLE_VIEW,    /* an index map */
+    ROLE_INLINE,  /* cheap and made of leaves only: recomputed at each use */
+    ROLE_FLOAT,   /* made of leaves only, but worth computing once: joins its first consumer */
     ROLE_PRODUCT, /* goes unrounded into its only user: is computed with it, always */
-    ROLE_FLAT,   /* a buffer that its operands' kernels fill */
-    ROLE_MEMBER  /* computed in a group */
+    ROLE_FLAT,    /* a buffer that its operands' kernels fill */
+    ROLE_MEMBER   /* computed in a group */
 } Role;
 
 typedef struct {
@@ -48,21 +46,21 @@ typedef struct {
 typedef struct {
     Role role;
     Group *group;
-    uint32_t cost;     /* of computing it from leaves, where it is made of leaves only */
-    bool product;      /* a product that goes into its only user unrounded (fma) */
-    bool hard;         /* has to be in memory: operand of a contraction */
-    bool recompute;    /* other groups compute it again rather than load it */
-    Buffer *buffer;    /* where others find it, or NULL */
-    int64_t base;      /* its first element there */
+    uint32_t cost;       /* of computing it from leaves, where it is made of leaves only */
+    bool product;        /* a product that goes into its only user unrounded (fma) */
+    bool hard;           /* has to be in memory: operand of a contraction */
+    bool recompute;      /* other groups compute it again rather than load it */
+    Buffer *buffer;      /* where others find it, or NULL */
+    int64_t base;        /* its first element there */
     Vec(Target) targets; /* outputs, and its place in flat vectors */
     GNodeList users;
-    uint32_t seen;     /* the last search that came by */
-    GNodeList pieces;  /* FLAT: the nodes that fill it */
-    uint64_t *wanted;  /* groups that evaluate it, a bit set */
+    uint32_t seen;    /* the last search that came by */
+    GNodeList pieces; /* FLAT: the nodes that fill it */
+    uint64_t *wanted; /* groups that evaluate it, a bit set */
     /* inside its kernel: */
-    uint32_t level;    /* number of reductions of its group before it */
+    uint32_t level; /* number of reductions of its group before it */
     uint32_t stage, word;
-    Buffer *kept;      /* readable from the stage after `kept_stage` on */
+    Buffer *kept; /* readable from the stage after `kept_stage` on */
     int64_t kept_base;
     uint32_t kept_stage;
 } Info;
@@ -74,12 +72,13 @@ typedef struct {
     bool fused;
     StepProgram *program;
 
-    /* grow from attempt to attempt, by node id; what an attempt finds out counts from the next on */
+    /* grow from attempt to attempt, by node id; what an attempt finds out counts from the next on
+     */
     bool *forced, *forced_next; /* keep this value (view, leaf) in memory */
     bool *alone, *alone_next;   /* start a group of its own */
-    bool *apart;   /* contractions whose summed axes do not lie together */
-    bool rebuild;  /* some are */
-    GNodeList copies; /* of operands of such: kept in memory */
+    bool *apart;                /* contractions whose summed axes do not lie together */
+    bool rebuild;               /* some are */
+    GNodeList copies;           /* of operands of such: kept in memory */
     bool indirect; /* outputs are copied into the trial's block after everything else */
     bool again;
 
@@ -89,8 +88,9 @@ typedef struct {
     uint32_t id_count, id_limit;
     Vec(Group *) groups;
     uint32_t search; /* number of the last one */
-    uint64_t **depends; /* by group id: bit set of the groups that it depends on, all the way down */
-    uint32_t words;     /* per bit set */
+    uint64_t *
+        *depends;   /* by group id: bit set of the groups that it depends on, all the way down */
+    uint32_t words; /* per bit set */
     Buffer *params, *states[16], *hypers;
     Vec(Group *) order;       /* of each kernel of the program */
     BufferList param_buffers; /* by parameter index */
@@ -98,18 +98,25 @@ typedef struct {
     Buffer *header, *index;
 } Fuser;
 
-static inline bool bit_has(const uint64_t *set, uint32_t bit) { return set[bit / 64] >> (bit % 64) & 1; }
-static inline void bit_set(uint64_t *set, uint32_t bit) { set[bit / 64] |= (uint64_t)1 << (bit % 64); }
+static inline bool bit_has(const uint64_t *set, uint32_t bit) {
+    return set[bit / 64] >> (bit % 64) & 1;
+}
+static inline void bit_set(uint64_t *set, uint32_t bit) {
+    set[bit / 64] |= (uint64_t)1 << (bit % 64);
+}
 
 /* ---- fuse.c ---- */
 
 /* Each asks for another attempt, and asserts that it will differ from this one. */
-void keep_in_memory(Fuser *fuser, const GNode *node); /* a view or leaf met at an index that is not affine */
+void keep_in_memory(Fuser *fuser,
+                    const GNode *node); /* a view or leaf met at an index that is not affine */
 /* `user` meets `node` of its own group at another element than the one being computed. */
 void set_apart(Fuser *fuser, const GNode *user, const GNode *node);
 void join_next(Fuser *fuser, const GNode *contraction); /* its summed axes do not lie together */
 
-static inline Info *info_of(const Fuser *fuser, const GNode *node) { return &fuser->info[node->id]; }
+static inline Info *info_of(const Fuser *fuser, const GNode *node) {
+    return &fuser->info[node->id];
+}
 
 /* ---- fuse_roles.c ---- */
 
@@ -168,7 +175,8 @@ int build_cast(Builder *builder, int value, Elem elem, Span span);
 
 /* ---- fuse_kernel.c ---- */
 
-/* Does it leave anything behind? If all users compute its members again, there is nothing to build. */
+/* Does it leave anything behind? If all users compute its members again, there is nothing to build.
+ */
 bool group_stores(const Fuser *fuser, const Group *group);
 Kernel *build_kernel(Fuser *fuser, Group *group);
 
