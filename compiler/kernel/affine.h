@@ -3,9 +3,10 @@
  *     n       over axes (m, n, k)    {offset 0, coeff 0 1 0}
  *     784m+k                         {offset 0, coeff 784 0 1}
  *
- * An Index is one affine map per dim of some row-major shape: where in a tensor a kernel's iteration
- * looks. The shape may be another one with the same number of elements than the tensor's own: a contiguous
- * tensor is addressed through index_linear either way, which is how reshapes vanish. */
+ * An Index is one affine map per dim of some row-major shape: where in a tensor a kernel's
+ * iteration looks. The shape may be another one with the same number of elements than the tensor's
+ * own: a contiguous tensor is addressed through index_linear either way, which is how reshapes
+ * vanish. */
 #ifndef TUNE_COMPILER_KERNEL_AFFINE_H
 #define TUNE_COMPILER_KERNEL_AFFINE_H
 
@@ -31,8 +32,8 @@ void affine_range(const Affine *a, const int64_t *extents, uint32_t axis_count, 
 /* Element number in row-major order of the index's own dims. */
 Affine index_linear(const Index *index);
 
-/* The same elements seen as another shape of as many elements. False when some dim of it would not be
- * affine (it needs a division): then the value has to be in memory. */
+/* The same elements seen as another shape of as many elements. False when some dim of it would not
+ * be affine (it needs a division): then the value has to be in memory. */
 bool index_refactor(const Index *index, uint32_t rank, const int64_t *dims, const int64_t *extents,
                     uint32_t axis_count, Index *result);
 

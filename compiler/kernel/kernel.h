@@ -11,22 +11,23 @@
  *       stage 2  map j      dlogits[10i + j] = …                   for j: store
  *
  * A kernel is one function for ONE trial: the trial axis is the outermost axis of every
- * buffer in SPACE_TRIAL and SPACE_SCRATCH and is bound by the target (CPU: one core runs one trial, so the
- * base pointers carry it).
+ * buffer in SPACE_TRIAL and SPACE_SCRATCH and is bound by the target (CPU: one core runs one trial,
+ * so the base pointers carry it).
  *
- * Meaning: the first `outer_count` axes are loops around all stages. Within them the stages run in order;
- * each loops over its own `inner` axes. A stage may reduce (results valid from the next stage on, within
- * the same outer iteration), store, or contract. An expression is evaluated wherever its axes
- * are known; the printer hoists it out of the loops that it does not depend on.
- * Within one iteration every value is computed before any is stored: the optimizer's update reads and
- * writes the same elements of the trial's block.
- * A contraction sums over k in ascending order, one accumulator per element: every tile choice gives the same
- * bits. Stages directly after it whose inner axes are {m, n} are its epilogue: they read its result
- * in registers. A reduction along the vector axis sums lanes apart and then folds them in a
- * fixed order that depends on the extent and the vector width only.
+ * Meaning: the first `outer_count` axes are loops around all stages. Within them the stages run in
+ * order; each loops over its own `inner` axes. A stage may reduce (results valid from the next
+ * stage on, within the same outer iteration), store, or contract. An expression is evaluated
+ * wherever its axes are known; the printer hoists it out of the loops that it does not depend on.
+ * Within one iteration every value is computed before any is stored: the optimizer's update reads
+ * and writes the same elements of the trial's block. A contraction sums over k in ascending order,
+ * one accumulator per element: every tile choice gives the same bits. Stages directly after it
+ * whose inner axes are {m, n} are its epilogue: they read its result in registers. A reduction
+ * along the vector axis sums lanes apart and then folds them in a fixed order that depends on the
+ * extent and the vector width only.
  *
- * Invariants (kernel_verify): every store of a buffer element happens once per launch, except to SPACE_LOCAL;
- * no stage reads what a later one stores; indices stay inside the buffers unless guarded. */
+ * Invariants (kernel_verify): every store of a buffer element happens once per launch, except to
+ * SPACE_LOCAL; no stage reads what a later one stores; indices stay inside the buffers unless
+ * guarded. */
 #ifndef TUNE_COMPILER_KERNEL_KERNEL_H
 #define TUNE_COMPILER_KERNEL_KERNEL_H
 
@@ -36,15 +37,19 @@
 
 enum { MAX_AXES = 10 };
 
-/* Byte offsets of TuneTrialHeader's fields (runtime/program.h); emit/descriptor.c asserts that they agree. */
+/* Byte offsets of TuneTrialHeader's fields (runtime/program.h); emit/descriptor.c asserts that they
+ * agree. */
 enum { HEADER_LOSS = 24, HEADER_GRAD_NORM = 32, HEADER_BYTES = 40 };
 
 /* ---- buffers ---- */
 
 typedef enum {
-    SPACE_TRIAL,   /* the trial's block: header, hyperparameters, parameters, states; lives as long as the trial */
-    SPACE_SCRATCH, /* the worker's block: activations, gradients; dead between launches of the program */
-    SPACE_FIELD,   /* data set field `slot`; element 0 is of example 0 (generate: of the first one made) */
+    SPACE_TRIAL, /* the trial's block: header, hyperparameters, parameters, states; lives as long as
+                    the trial */
+    SPACE_SCRATCH, /* the worker's block: activations, gradients; dead between launches of the
+                      program */
+    SPACE_FIELD,   /* data set field `slot`; element 0 is of example 0 (generate: of the first one
+                      made) */
     SPACE_INDEX,   /* i32 [batch]: example number of each row of the batch */
     SPACE_EXAMPLE, /* evaluation results per example, vector `slot` */
     SPACE_TOTAL,   /* f64: accumulated results, in order of `slot` */
@@ -58,8 +63,8 @@ typedef struct {
     Elem elem;        /* as stored; bool is one byte */
     int64_t count;    /* elements */
     Space space;
-    uint32_t slot;    /* FIELD, EXAMPLE, TOTAL, METRIC */
-    int64_t offset;   /* bytes from the block's start; TRIAL: by layout; SCRATCH: by plan */
+    uint32_t slot;  /* FIELD, EXAMPLE, TOTAL, METRIC */
+    int64_t offset; /* bytes from the block's start; TRIAL: by layout; SCRATCH: by plan */
 } Buffer;
 typedef Vec(Buffer *) BufferList;
 
@@ -81,15 +86,17 @@ typedef struct {
 } Affine;
 
 typedef enum {
-    X_OP,     /* graph op of class UNARY, BINARY or TERNARY on in[0..2] (CAST to elem, SHR by `index`; MUL with
-                 `index` 1: goes unrounded into the one ADD, SUB or sum that uses it, an fma where there is one) */
+    X_OP, /* graph op of class UNARY, BINARY or TERNARY on in[0..2] (CAST to elem, SHR by `index`;
+             MUL with `index` 1: goes unrounded into the one ADD, SUB or sum that uses it, an fma
+             where there is one) */
     X_CONST,  /* number */
     X_LOAD,   /* buffer[at]; 0 where `guard` is given and false (nothing is read then) */
     X_AXIS,   /* value of axis `index` through `at` (any affine form), as i32 */
     X_RESULT, /* reduction `word` of stage `index`, or the contraction of stage `index` */
     X_STEP,   /* header.step, as elem */
-    X_RANDOM  /* u32: word `word` of Philox4x32-10, key header.key, counter {e low, e high, header.step low, `site`};
-                 e = at, plus header.first_example * `row` in generate programs */
+    X_RANDOM  /* u32: word `word` of Philox4x32-10, key header.key, counter {e low, e high,
+                 header.step low, `site`};  e = at, plus header.first_example * `row` in generate
+                 programs */
 } ExprKind;
 
 typedef struct {
@@ -123,13 +130,15 @@ typedef struct {
 /* result[outer, m, n] = sum over k of a[outer, m, k] * b[outer, k, n] */
 typedef struct {
     uint32_t m, n, k; /* axes */
-    int a, b;         /* expressions; a plain X_LOAD is read in place if its strides suit, anything else is packed */
+    int a, b; /* expressions; a plain X_LOAD is read in place if its strides suit, anything else is
+                 packed */
     /* schedule: */
     uint32_t tile_m;         /* rows of the register tile */
     uint32_t tile_n_vectors; /* vectors per row of it */
-    uint32_t block_k;        /* k per pass over a panel; results between passes stay in registers or are re-read exactly */
-    uint32_t block_n;        /* columns per panel of b */
-    bool rows_outer;         /* all panels of b for one tile of rows; not with pack_b */
+    uint32_t block_k; /* k per pass over a panel; results between passes stay in registers or are
+                         re-read exactly */
+    uint32_t block_n; /* columns per panel of b */
+    bool rows_outer;  /* all panels of b for one tile of rows; not with pack_b */
     Buffer *pack_a, *pack_b; /* SPACE_SCRATCH workspaces, or NULL: read in place */
 } Contraction;
 
@@ -149,20 +158,24 @@ typedef struct {
 } Axis;
 
 typedef struct {
-    const char *name; /* what it does: "dense1_relu_fwd", "softmax_xent_grad", "nesterov_update"; [a-z0-9_]+ */
+    const char *name; /* what it does: "dense1_relu_fwd", "softmax_xent_grad", "nesterov_update";
+                         [a-z0-9_]+ */
     uint32_t axis_count, outer_count;
     Axis axes[MAX_AXES];
     Vec(Expr) exprs; /* operands before users */
     Vec(Stage) stages;
     BufferList buffers; /* arguments of the function, in this order: all of TRIAL, SCRATCH (packing
-                           workspaces too), FIELD, EXAMPLE, TOTAL, METRIC, INDEX that it touches; LOCALs apart */
+                           workspaces too), FIELD, EXAMPLE, TOTAL, METRIC, INDEX that it touches;
+                           LOCALs apart */
     BufferList locals;
-    Buffer *header;     /* SPACE_TRIAL at 0, first of `buffers`, when X_STEP or X_RANDOM is used; else NULL */
-    Buffer *index;      /* SPACE_INDEX, in `buffers`, when some load gathers; else NULL */
-    bool generate;      /* part of a generate program */
-    bool columns;       /* reduces over leading axes: the last outer axis is the last one of what is reduced */
-    uint32_t lanes;     /* schedule: vector width in elements of the widest real type used; 1: scalar */
-    Vec(Span) places;   /* .tune places that it computes, for the comment above it */
+    Buffer *header; /* SPACE_TRIAL at 0, first of `buffers`, when X_STEP or X_RANDOM is used; else
+                       NULL */
+    Buffer *index;  /* SPACE_INDEX, in `buffers`, when some load gathers; else NULL */
+    bool generate;  /* part of a generate program */
+    bool columns;   /* reduces over leading axes: the last outer axis is the last one of what is
+                       reduced */
+    uint32_t lanes; /* schedule: vector width in elements of the widest real type used; 1: scalar */
+    Vec(Span) places;        /* .tune places that it computes, for the comment above it */
     Vec(const char *) fused; /* names of the graph ops, in order */
     double flops, bytes_read, bytes_written; /* per launch and trial */
 } Kernel;
@@ -170,8 +183,8 @@ typedef Vec(Kernel *) KernelList;
 
 /* ---- a step program ---- */
 
-/* One graph as kernels in launch order. The runtime calls it once per step (train), batch (evaluate,
- * generate) or trial (init, finish). */
+/* One graph as kernels in launch order. The runtime calls it once per step (train), batch
+ * (evaluate, generate) or trial (init, finish). */
 typedef struct {
     const char *name; /* "train", … */
     KernelList kernels;
@@ -181,23 +194,25 @@ typedef struct {
     bool advance;          /* train: header.step += 1 at the end */
 } StepProgram;
 
-/* graph -> kernels. Elementwise chains, row reductions that share their rows (softmax, norms, cross-entropy
- * with its gradient), prologues and epilogues of contractions, and the update over the flat parameters each become
- * one kernel. `fused` false (--no-fuse): one kernel per op.
- * needs: simplified graph.  keeps: meaning of outputs. */
+/* graph -> kernels. Elementwise chains, row reductions that share their rows (softmax, norms,
+ * cross-entropy with its gradient), prologues and epilogues of contractions, and the update over
+ * the flat parameters each become one kernel. `fused` false (--no-fuse): one kernel per op. needs:
+ * simplified graph.  keeps: meaning of outputs. */
 StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Arena *arena);
 
 /* Lifetimes, one scratch arena, offsets. needs: schedule (its workspaces). Sets buffer offsets and
  * scratch_bytes. */
 void plan(StepProgram *program, Arena *arena);
 
-TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, uint32_t state_count, Elem real);
+TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, uint32_t state_count,
+                         Elem real);
 
 void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, Text *out);
-/* Canonical text without names and places: equal texts mean equal code, so they share one function. */
+/* Canonical text without names and places: equal texts mean equal code, so they share one function.
+ */
 void kernel_signature(const Kernel *kernel, Text *out);
 void plan_print(const StepProgram *program, Text *out);
-const char *kernel_verify(const Kernel *kernel, Arena *arena);        /* NULL: legal */
-const char *plan_verify(const StepProgram *program, Arena *arena);    /* NULL: legal */
+const char *kernel_verify(const Kernel *kernel, Arena *arena);     /* NULL: legal */
+const char *plan_verify(const StepProgram *program, Arena *arena); /* NULL: legal */
 
 #endif

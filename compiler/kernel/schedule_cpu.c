@@ -38,8 +38,8 @@ static uint32_t widest_bytes(const Kernel *kernel, const uint32_t *axes, uint32_
 
 /* ---- the vector axis ---- */
 
-/* The last inner axis, or the last outer one where sums run across memory; -1 when the kernel has no
- * loop worth a vector. Where the operands lie has no say: it would change the order of sums. */
+/* The last inner axis, or the last outer one where sums run across memory; -1 when the kernel has
+ * no loop worth a vector. Where the operands lie has no say: it would change the order of sums. */
 static int vector_axis(const Kernel *kernel) {
     if (!kernel->axis_count) return -1;
     bool has_inner = kernel->axis_count > kernel->outer_count;
