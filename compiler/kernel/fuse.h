@@ -1,11 +1,14 @@
 /* What fuse's files share: groups of nodes that become one kernel each, and what is known of a
  * node.
  *
- *     fuse_roles.c   what each node is: in memory anyway, a view, recomputed at each use, or
- * computed once fuse_groups.c  which nodes share a kernel fuse_memory.c  which values other kernels
- * need, and where they lie fuse_expr.c    a node at an index -> expression fuse_kernel.c  a group
- * -> kernel fuse_contract.c  summed axes that do not lie together are brought together fuse_name.c
- * what to call it fuse.c         the driver
+ *     fuse.c           the driver
+ *     fuse_contract.c  summed axes that do not lie together are brought together
+ *     fuse_roles.c     what each node is: in memory, a view, recomputed, or computed once
+ *     fuse_groups.c    which nodes share a kernel
+ *     fuse_memory.c    which values other kernels need, and where they lie
+ *     fuse_expr.c      a node at an index -> expression
+ *     fuse_kernel.c    a group -> kernel
+ *     fuse_name.c      what to call it
  *
  * Where an index turns out not to be affine, the value is marked to be kept in memory and the whole
  * pass starts again: the marks only grow, so it ends. */

@@ -135,10 +135,7 @@ typedef struct {
     /* schedule: */
     uint32_t tile_m;         /* rows of the register tile */
     uint32_t tile_n_vectors; /* vectors per row of it */
-    uint32_t block_k; /* k per pass over a panel; results between passes stay in registers or are
-                         re-read exactly */
-    uint32_t block_n; /* columns per panel of b */
-    bool rows_outer;  /* all panels of b for one tile of rows; not with pack_b */
+    bool rows_outer;         /* all panels of b for one tile of rows; not with pack_b */
     Buffer *pack_a, *pack_b; /* SPACE_SCRATCH workspaces, or NULL: read in place */
 } Contraction;
 

@@ -137,8 +137,7 @@ static void print_schedule(const Printer *p, const Stage *stage) {
     else
         text_add(p->out, "  # scalar");
     if (!c) return;
-    text_printf(p->out, ", tile %u x %u, block k %u n %u", c->tile_m, c->tile_n_vectors, c->block_k,
-                c->block_n);
+    text_printf(p->out, ", tile %u x %u", c->tile_m, c->tile_n_vectors);
     if (c->rows_outer) text_add(p->out, ", rows outer");
     if (c->pack_a) text_add(p->out, ", pack a");
     if (c->pack_b) text_add(p->out, ", pack b");

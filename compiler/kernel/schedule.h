@@ -2,13 +2,17 @@
  * the target only, never of the number of trials (promise P1).
  *
  * Loop order that the fields mean:
- *   vector_axis inner   for outer: for inner axes in order, the vector axis last in steps of lanes
- * * unroll vector_axis outer   the last outer loop goes in steps of lanes; all stages see vectors
- * of rows vector_axis -1      scalar contraction         for outer: for n in tiles of
- * tile_n_vectors * lanes (= block_n): pack_b, if given, gets this panel of b as [k][block_n] for m
- * in tiles of tile_m: all of k (= block_k), then the epilogue with rows_outer the loops over n and
- * m change places pack_a, if given, gets all of a once per outer iteration. b is packed unless it
- * runs along n. */
+ *
+ *     vector_axis inner    for outer: for inner axes in order, the vector axis last, in steps of
+ *                          lanes * unroll
+ *     vector_axis outer    the last outer loop goes in steps of lanes; all stages see vectors
+ *     vector_axis -1       scalar
+ *     contraction          for outer: for n in tiles of tile_n_vectors * lanes:
+ *                              pack_b, if given, gets this panel of b as [k][tile]
+ *                              for m in tiles of tile_m: all of k, then the epilogue
+ *                          with rows_outer the loops over n and m change places
+ *
+ * pack_a, if given, gets all of a once per outer iteration. b is packed unless it runs along n. */
 #ifndef TUNE_COMPILER_KERNEL_SCHEDULE_H
 #define TUNE_COMPILER_KERNEL_SCHEDULE_H
 

@@ -176,11 +176,9 @@ static void schedule_contraction(StepProgram *program, Kernel *kernel, const Cpu
     Product p = {axes[c->m].extent, (axes[c->n].extent + kernel->lanes - 1) / kernel->lanes,
                  axes[c->k].extent};
     choose_tile(c, &p, target);
-    c->block_k = (uint32_t)axes[c->k].extent;
-    c->block_n = c->tile_n_vectors * kernel->lanes;
     if (needs_pack_b(kernel, c))
-        c->pack_b =
-            workspace(program, kernel, "panel_b", elem, axes[c->k].extent * c->block_n, arena);
+        c->pack_b = workspace(program, kernel, "panel_b", elem,
+                              axes[c->k].extent * c->tile_n_vectors * kernel->lanes, arena);
     if (!is_load(kernel, c->a))
         c->pack_a = workspace(program, kernel, "panel_a", elem,
                               axes[c->m].extent * axes[c->k].extent, arena);
