@@ -88,7 +88,7 @@ static void mark_stages(Fuser *fuser, const Group *group, const GNode *node, uin
 }
 
 static bool is_dear(const GNode *node) {
-    return op_info[node->op].class != CLASS_LEAF && op_cost(node->op) >= 16;
+    return op_is_function(node->op);
 }
 
 static uint32_t lowest_bit(uint32_t set) {
@@ -503,26 +503,8 @@ static double iterations(const Kernel *kernel, uint32_t axes) {
     return count;
 }
 
-/* The axes that each expression's value changes with. */
-static uint32_t *expr_axes(const Kernel *kernel, Arena *arena) {
-    uint32_t *axes = arena_alloc(arena, (kernel->exprs.count + 1) * sizeof *axes);
-    uint32_t outer = (1u << kernel->outer_count) - 1;
-    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
-        const Expr *expr = &kernel->exprs.at[e];
-        if (expr->kind == X_RESULT) axes[e] = outer;
-        if (expr->kind == X_RESULT && kernel->stages.at[expr->index].contraction)
-            axes[e] |= 3u << kernel->outer_count;
-        for (uint32_t i = 0; i < kernel->axis_count; i++)
-            if (expr->at.coeff[i]) axes[e] |= 1u << i;
-        for (uint32_t i = 0; i < 3; i++)
-            if (expr->in[i] >= 0) axes[e] |= axes[expr->in[i]];
-        if (expr->guard >= 0) axes[e] |= axes[expr->guard];
-    }
-    return axes;
-}
-
 static void count_work(Kernel *kernel, Arena *arena) {
-    const uint32_t *axes = expr_axes(kernel, arena);
+    const uint32_t *axes = kernel_expr_axes(kernel, arena);
     for (uint32_t i = 0; i < kernel->exprs.count; i++) {
         const Expr *expr = &kernel->exprs.at[i];
         if (expr->kind == X_OP) kernel->flops += iterations(kernel, axes[i]);

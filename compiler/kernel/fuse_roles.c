@@ -37,14 +37,8 @@ const GNode *view_base(const Fuser *fuser, const GNode *node) {
 
 /* Of one element, in additions; what a vector unit has no instruction for is dear. */
 uint32_t op_cost(Op op) {
+    if (op_is_function(op)) return 16;
     switch (op) {
-    case OP_EXP:
-    case OP_LOG:
-    case OP_SIN:
-    case OP_COS:
-    case OP_TANH:
-    case OP_ERF:
-    case OP_POW: return 16;
     case OP_DIV:
     case OP_SQRT:
     case OP_MOD: return 3;

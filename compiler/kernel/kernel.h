@@ -204,6 +204,11 @@ void plan(StepProgram *program, Arena *arena);
 TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, uint32_t state_count,
                          Elem real);
 
+/* A set of axes per expression: those that its value changes with. */
+uint32_t *kernel_expr_axes(const Kernel *kernel, Arena *arena);
+/* An operation that no processor has an instruction for: exp, log, sin, … */
+bool op_is_function(Op op);
+
 void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, Text *out);
 /* Canonical text without names and places: equal texts mean equal code, so they share one function.
  */

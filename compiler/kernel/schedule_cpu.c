@@ -6,23 +6,7 @@
 
 enum { MAX_UNROLL = 4, BIG_BODY = 24, MAX_TILE_M = 24, MAX_TILE_VECTORS = 6 };
 
-/* The axes that each expression's value changes with, and the widest real type that changes with
- * `axis`. */
-static void find_axes(const Kernel *kernel, uint32_t *axes) {
-    uint32_t outer = (1u << kernel->outer_count) - 1;
-    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
-        const Expr *expr = &kernel->exprs.at[e];
-        if (expr->kind == X_RESULT) axes[e] = outer;
-        if (expr->kind == X_RESULT && kernel->stages.at[expr->index].contraction)
-            axes[e] |= 3u << kernel->outer_count;
-        for (uint32_t i = 0; i < kernel->axis_count; i++)
-            if (expr->at.coeff[i]) axes[e] |= 1u << i;
-        for (uint32_t i = 0; i < 3; i++)
-            if (expr->in[i] >= 0) axes[e] |= axes[expr->in[i]];
-        if (expr->guard >= 0) axes[e] |= axes[expr->guard];
-    }
-}
-
+/* The widest real type that changes with `axis`. */
 static uint32_t widest_bytes(const Kernel *kernel, const uint32_t *axes, uint32_t axis) {
     uint32_t widest = 0, any = 0;
     for (uint32_t e = 0; e < kernel->exprs.count; e++) {
@@ -60,16 +44,7 @@ static uint32_t unroll_for(int64_t extent, uint32_t lanes, uint32_t limit) {
 static uint32_t code_size(const Expr *expr) {
     if (expr->kind == X_RANDOM) return 80;
     if (expr->kind != X_OP) return 0;
-    switch (expr->op) {
-    case OP_EXP:
-    case OP_LOG:
-    case OP_SIN:
-    case OP_COS:
-    case OP_TANH:
-    case OP_ERF:
-    case OP_POW: return 20;
-    default: return 1;
-    }
+    return op_is_function(expr->op) ? 20 : 1;
 }
 
 static uint32_t body_size(const Kernel *kernel) {
@@ -197,8 +172,7 @@ void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena) {
             schedule_contraction(program, kernel, target, arena);
             continue;
         }
-        uint32_t *axes = arena_alloc(arena, (kernel->exprs.count + 1) * sizeof *axes);
-        find_axes(kernel, axes);
+        const uint32_t *axes = kernel_expr_axes(kernel, arena);
         int axis = vector_axis(kernel);
         kernel->lanes = 1;
         if (axis >= 0)
