@@ -33,7 +33,7 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static Bench product(const Shape *shape, const char *cpu) {
+static Bench contraction_of(const Shape *shape, const char *cpu) {
     Bench bench = bench_new("product", 1);
     bench.cpu = cpu;
     uint32_t m = add_axis(&bench, "m", shape->m), n = add_axis(&bench, "n", shape->n);
@@ -77,7 +77,7 @@ static void check(const Shape *s, const float *a, const float *b, const float *c
 }
 
 static void measure(const Shape *s, const char *cpu) {
-    Bench bench = product(s, cpu);
+    Bench bench = contraction_of(s, cpu);
     StepProgram program = {.name = "product"};
     vec_push(bench.arena, &program.kernels, bench.kernel);
     LlvmTarget target = make_target(cpu, bench.arena);
