@@ -126,6 +126,67 @@ typedef struct {
 
 typedef enum { TUNE_MEAN, TUNE_SUM, TUNE_MAX, TUNE_MIN } TuneTotal;
 
+/* ---- for NVIDIA GPUs: all 0 in a program that was built for the CPU alone ---- */
+
+typedef struct {
+    uint32_t arch; /* 80, 90: compute capability, times 10 */
+    bool exact; /* sm_90a: for this capability only; else also for later ones of the same major */
+    const unsigned char *bytes; /* ELF */
+    uint64_t size;
+} TuneCubin;
+
+/* What one NVRTC program gave. */
+typedef struct {
+    const char *name; /* "dense2_relu_fwd-5c0ffee5": of the file in a dump */
+    const char *cuda; /* CUDA C, ends with a 0 byte */
+    const char *ptx;  /* for GPUs that no cubin is for; ends with a 0 byte */
+    uint32_t cubin_count;
+    const TuneCubin *cubins;
+} TuneGpuModule;
+
+/* = Space of the compiler, for what a kernel may get. */
+typedef enum {
+    TUNE_GPU_TRIAL,
+    TUNE_GPU_SCRATCH,
+    TUNE_GPU_FIELD,
+    TUNE_GPU_INDEX,
+    TUNE_GPU_EXAMPLE,
+    TUNE_GPU_TOTAL,
+    TUNE_GPU_METRIC
+} TuneGpuSpace;
+
+/* A parameter: a pointer into the first trial's memory, or the bytes (int64_t) from one trial's to
+ * the next's. */
+typedef struct {
+    TuneGpuSpace space;
+    bool stride;
+    uint32_t slot;    /* FIELD, EXAMPLE, TOTAL, METRIC */
+    uint64_t offset;  /* bytes from the block's start; TRIAL, SCRATCH */
+    const char *name; /* of the buffer, for messages */
+    uint64_t bytes;   /* of the buffer, in one trial; 0: of a whole field */
+} TuneGpuArgument;
+
+typedef struct {
+    const char *name;   /* "dense2_relu_fwd": of this launch */
+    const char *places; /* "mnist.tune:14, mnist.tune:16" */
+    uint32_t module;
+    const char *entry;        /* of the kernel in its module */
+    uint32_t threads, blocks; /* the grid is blocks x trials */
+    uint32_t argument_count;
+    const TuneGpuArgument *arguments;
+} TuneGpuLaunch;
+
+/* One step program: init, train, … of all trials of a variant, in order. */
+typedef struct {
+    uint32_t count;
+    const TuneGpuLaunch *launches;
+} TuneGpuSteps;
+
+typedef struct {
+    uint64_t scratch_bytes; /* of a trial: the most that any of them needs */
+    TuneGpuSteps init, train, evaluate, finish;
+} TuneGpuVariant;
+
 typedef struct {
     const char *name;      /* "width=32" */
     const int32_t *choice; /* [hyper_count] value number of each structural hyperparameter that
@@ -140,6 +201,7 @@ typedef struct {
     const char *const *state_names;
     TuneEntry init, train, evaluate, finish; /* NULL where there is nothing to do */
     double step_flops;                       /* of one training step and trial */
+    const TuneGpuVariant *gpu;               /* the same programs for a GPU, or NULL */
 } TuneVariant;
 
 typedef enum { TUNE_QUASIRANDOM, TUNE_RANDOM, TUNE_GRID, TUNE_POINTS } TuneSearch;
@@ -180,6 +242,10 @@ typedef struct {
     uint32_t data_count, study_count;
     const TuneData *data;
     const TuneStudy *studies;
+    uint32_t gpu_module_count;
+    const TuneGpuModule *gpu_modules;
+    uint32_t gpu_steps;      /* the module of steps.cu */
+    const char *virtual_gpu; /* where the virtual GPU's libcuda.so.1 was when this was built */
 } TuneProgram;
 
 extern const TuneProgram tune_program;

@@ -11,8 +11,8 @@
  *       stage 2  map j      dlogits[10i + j] = …                   for j: store
  *
  * A kernel is one function for ONE trial: the trial axis is the outermost axis of every
- * buffer in SPACE_TRIAL and SPACE_SCRATCH and is bound by the target (CPU: one core runs one trial,
- * so the base pointers carry it).
+ * buffer in SPACE_TRIAL, SPACE_SCRATCH and of the results, and is bound by the target (CPU: one
+ * core runs one trial, so the base pointers carry it; GPU: the y axis of the grid).
  *
  * Meaning: the first `outer_count` axes are loops around all stages. Within them the stages run in
  * order; each loops over its own `inner` axes. A stage may reduce (results valid from the next
@@ -114,6 +114,31 @@ typedef struct {
     Span span;
 } Expr;
 
+/* ---- schedules for a GPU ---- */
+
+/* How the points of a kernel are shared out to the threads of a grid; schedule_cuda.c chooses by
+ * static shapes alone. Reductions are folded in a fixed order: a thread adds its own points in
+ * ascending order, then the threads fold in halves.
+ *
+ *     GPU_POINTS    outer_count 0, or nothing reduced: a thread per `points` points of the storing
+ *                   stages; a reducing stage (short) is computed by every block for itself
+ *     GPU_ROWS      `row_threads` threads share one outer iteration and stride over its inner
+ * points GPU_COLUMNS   kernel->columns: `threads / row_threads` neighbouring columns (the last
+ * outer axis) per block; row_threads threads share the points of one column GPU_CONTRACT  a block
+ * computes tile_m x tile_n of one outer iteration, k in steps of tile_k through shared memory; a
+ * thread keeps thread_m x thread_n in registers and runs the epilogue on them */
+typedef enum { GPU_NONE, GPU_POINTS, GPU_ROWS, GPU_COLUMNS, GPU_CONTRACT } GpuForm;
+
+typedef struct {
+    GpuForm form;         /* GPU_NONE: not scheduled for a GPU */
+    uint32_t threads;     /* of a block; a multiple of 32, at most 1024 */
+    int64_t blocks;       /* of one trial: the x axis of the grid */
+    uint32_t points;      /* GPU_POINTS */
+    uint32_t row_threads; /* GPU_ROWS, GPU_COLUMNS: a power of two, at most 1024 */
+    uint32_t tile_m, tile_n, tile_k, thread_m, thread_n; /* GPU_CONTRACT */
+    uint32_t shared_bytes;                               /* static shared memory of a block */
+} GpuSchedule;
+
 /* ---- stages ---- */
 
 typedef struct {
@@ -149,9 +174,14 @@ typedef struct {
     uint32_t unroll; /* vectors per iteration of the vector loop; accumulators of a reduction */
 } Stage;
 
+/* A chunk axis counts positions within a chunk; its chunk number is the outer axis `chunks` - 1:
+ * positions extent * chunk + i at or past `whole` do not exist. (A long reduction cut for a GPU.)
+ */
 typedef struct {
     const char *name; /* of the axis, for reading: "m", "i" */
     int64_t extent;
+    uint32_t chunks; /* 0: an ordinary axis; else 1 + the axis that counts its chunks */
+    int64_t whole;   /* of a chunk axis: the extent before it was cut */
 } Axis;
 
 typedef struct {
@@ -172,6 +202,7 @@ typedef struct {
     bool columns;   /* reduces over leading axes: the last outer axis is the last one of what is
                        reduced */
     uint32_t lanes; /* schedule: vector width in elements of the widest real type used; 1: scalar */
+    GpuSchedule gpu;
     Vec(Span) places;        /* .tune places that it computes, for the comment above it */
     Vec(const char *) fused; /* names of the graph ops, in order */
     double flops, bytes_read, bytes_written; /* per launch and trial */

@@ -29,4 +29,10 @@ typedef struct {
  * appended to program->buffers).  needs: fuse.  keeps: meaning. */
 void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena);
 
+/* Sets kernel->gpu of every kernel. The same for every architecture. A reduction over all of a
+ * long vector is cut in two kernels: NAME_partial, one block per chunk into new SPACE_SCRATCH
+ * buffers, and NAME, in which every block folds the chunks' results. needs: fuse; a program of its
+ * own, since both schedules change it.  keeps: meaning. */
+void schedule_cuda(StepProgram *program, Arena *arena);
+
 #endif
