@@ -3,6 +3,8 @@
 #ifndef TUNE_COMPILER_EMIT_NVRTC_H
 #define TUNE_COMPILER_EMIT_NVRTC_H
 
+#include <stdint.h>
+
 #include "grammar/arena.h"
 #include "grammar/text.h"
 

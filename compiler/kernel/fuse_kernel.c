@@ -447,7 +447,8 @@ static void finish_axes(Builder *builder, AxisPlan *axes, const AffineList *affi
             }
     }
     for (uint32_t i = 0; i < axes->count; i++) {
-        kernel->axes[i] = (Axis){names[i], builder->group->extents[axes->order[i]]};
+        kernel->axes[i] =
+            (Axis){.name = names[i], .extent = builder->group->extents[axes->order[i]]};
         if (i >= kernel->outer_count) inner |= 1u << i;
     }
     for (uint32_t s = 0; s < kernel->stages.count; s++)

@@ -28,7 +28,7 @@ static inline Bench bench_new(const char *name, uint32_t lanes) {
 
 static inline uint32_t add_axis(Bench *bench, const char *name, int64_t extent) {
     Kernel *kernel = bench->kernel;
-    kernel->axes[kernel->axis_count] = (Axis){name, extent};
+    kernel->axes[kernel->axis_count] = (Axis){.name = name, .extent = extent};
     return kernel->axis_count++;
 }
 
