@@ -119,7 +119,8 @@ struct Instr {
     Operand s[12];
     int32_t guard; /* offset of a predicate, or -1 */
     bool guard_not, negate_source, transpose, saturate;
-    Type type, from; /* of the operands; cvt, set: of the source */
+    Type type, from; /* of the operands; cvt, set: of the source; ld, st: of the register, whose row
+                        may be wider than `type` (T_NONE: as `type`) */
     StateSpace space;
     uint8_t vector; /* elements of ld, st, ldmatrix */
     MachineOp op;

@@ -28,6 +28,8 @@ void memory_free_all(Memory *memory);
 uint64_t memory_allocate(Memory *memory, uint64_t bytes, const char *name);
 bool memory_release(Memory *memory, uint64_t address); /* false: not the start of a live block */
 void memory_name(Memory *memory, uint64_t address, const char *name);
+/* A variable of a module: outside of every launch's extents, and open to every launch. */
+void memory_variable(Memory *memory, uint64_t address);
 uint64_t memory_used(const Memory *memory);
 /* The host's copies: NULL, or what is wrong ("ends 16 bytes behind 'trials'", "was freed"). Reading
  * bytes that nobody wrote is allowed to the host. */
@@ -63,7 +65,8 @@ typedef struct {
     int check;     /* 0 bounds of allocations only; 1 and alignment, extents, use after free; 2 and
                       reads of unwritten memory, races */
     uint64_t seed; /* order of blocks, warps, groups; 0: ascending */
-    uint64_t watchdog; /* warp instructions of a block without a barrier before it counts as hung */
+    uint64_t watchdog; /* warp instructions of a block without a barrier before it counts as hung;
+                          0: 2^30 */
 } Settings;
 
 typedef struct {
