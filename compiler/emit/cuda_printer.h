@@ -84,8 +84,6 @@ const char *cuda_buffer(const CudaPrinter *p, const Buffer *buffer);
 
 /* The body of a GPU_CONTRACT kernel: stages 0 (the contraction) and all behind it. */
 void cuda_contract(CudaPrinter *p);
-/* Tiles by static shapes: form, threads, blocks, tile_*, thread_*, shared_bytes of kernel->gpu. */
-void cuda_contract_schedule(Kernel *kernel);
 
 /* ---- cuda_math.c ---- */
 

@@ -35,4 +35,8 @@ void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena);
  * own, since both schedules change it.  keeps: meaning. */
 void schedule_cuda(StepProgram *program, Arena *arena);
 
+/* Of a kernel whose stage 0 is a contraction, for schedule_cuda: form, threads, blocks, tile_*,
+ * thread_*, shared_bytes of kernel->gpu (schedule_cuda_contract.c). */
+void cuda_contract_schedule(Kernel *kernel);
+
 #endif
