@@ -244,8 +244,9 @@ typedef struct {
     const TuneStudy *studies;
     uint32_t gpu_module_count;
     const TuneGpuModule *gpu_modules;
-    uint32_t gpu_steps;      /* the module of steps.cu */
-    const char *virtual_gpu; /* where the virtual GPU's libcuda.so.1 was when this was built */
+    uint32_t gpu_steps;       /* the module of steps.cu */
+    const char *virtual_gpu;  /* where the virtual GPU's libcuda.so.1 was when this was built */
+    uint64_t gpu_fingerprint; /* of what changes a GPU's results: `fingerprint` and its kernels */
 } TuneProgram;
 
 extern const TuneProgram tune_program;
