@@ -26,7 +26,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { SHORT_K = 64 };
+enum { SHORT_K = 64, RUN_K = 8, UNROLLED = 256, UNROLLED_K = 16 };
 
 typedef struct {
     CudaPrinter *p;
@@ -168,12 +168,12 @@ static void print_places(const Product *product) {
               product->tiles_m, gpu->tile_m);
     int64_t below = product->tiles_m * product->tiles_n;
     for (uint32_t i = p->kernel->outer_count; i-- > 0;) {
-        const Axis *axis = &p->kernel->axes[i];
-        p->axis[i] = axis->extent == 1 ? "0" : axis->name;
-        if (axis->extent > 1)
-            cuda_line(p, "const int %s = blockIdx.x / %" PRId64 " %% %" PRId64 ";\n", axis->name,
-                      below, axis->extent);
-        below *= axis->extent;
+        int64_t extent = p->kernel->axes[i].extent;
+        p->axis[i] = extent == 1 ? "0" : arena_printf(p->arena, "outer%u", i);
+        if (extent > 1)
+            cuda_line(p, "const int %s = blockIdx.x / %" PRId64 " %% %" PRId64 ";\n", p->axis[i],
+                      below, extent);
+        below *= extent;
     }
 }
 
@@ -200,11 +200,15 @@ static void close_fill(const Product *product, const Operand *operand) {
     cuda_close(product->p);
 }
 
-/* The element's place across and along k, from `at`. */
+/* The element's place across and along k, from `at`. Along k in runs of 8: 32 bytes are a sector of
+ * memory, and 8 k by 4 rows go to different banks. */
 static const char *fill_place(const Product *product, const Operand *operand, bool k) {
-    uint32_t fast = operand->along_k ? product->gpu->tile_k : operand->tile;
-    const char *sign = k == operand->along_k ? "%" : "/";
-    return arena_printf(product->p->arena, "at %s %u", sign, fast);
+    Arena *arena = product->p->arena;
+    uint32_t tile = operand->tile, run = least(RUN_K, product->gpu->tile_k);
+    if (!operand->along_k) return arena_printf(arena, "at %s %u", k ? "/" : "%", tile);
+    if (run == product->gpu->tile_k) return arena_printf(arena, "at %s %u", k ? "%" : "/", run);
+    if (!k) return arena_printf(arena, "at / %u %% %u", run, tile);
+    return arena_printf(arena, "at / %u * %u + at %% %u", run * tile, run, run);
 }
 
 /* "m < 100 && k < 784", where the tiles reach beyond the operand; else "". */
@@ -257,7 +261,9 @@ static void print_read(const Product *product, const char *name, const char *ind
 static void print_multiply(const Product *product) {
     CudaPrinter *p = product->p;
     const GpuSchedule *gpu = product->gpu;
-    cuda_line(p, "#pragma unroll\n");
+    /* enough to hide the reads; more would only keep more of them in registers */
+    cuda_line(p, "#pragma unroll %u\n",
+              least(least(gpu->tile_k, UNROLLED_K), UNROLLED / (gpu->thread_m * gpu->thread_n)));
     cuda_open(p, "for (int i = 0; i < %u; ++i)", gpu->tile_k);
     cuda_line(p, "%s a[%u], b[%u];\n", product->type, gpu->thread_m, gpu->thread_n);
     print_read(product, "a", "r", gpu->thread_m, row_of(product));

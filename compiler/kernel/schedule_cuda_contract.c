@@ -14,7 +14,8 @@ enum {
     MOST_TILE = 128,
     MOST_TILE_K = 32,
     MOST_THREAD = 8,
-    UNROLLED = 1024,       /* multiply-adds of a thread in one step of k */
+    MOST_SUMS = 256, /* bytes of a thread */
+    MOST_REGISTERS = 192,
     STATIC_SHARED = 49152, /* bytes of a block */
     LATENCY = 400,         /* cycles of a step of k that no other warp hides: memory, barrier */
     LAUNCH = 800           /* cycles before the first step and behind the last one */
@@ -118,8 +119,9 @@ static double tile_cost(const Shape *s, const Tile *t) {
 static bool is_legal(const Shape *s, const Tile *t) {
     uint32_t threads = threads_of(t);
     if (threads < 32 || threads > MOST_THREADS) return false;
-    if (t->tile_k * t->thread_m * t->thread_n > UNROLLED) return false;
-    return shared_of(s, t) <= STATIC_SHARED && registers_of(s, t) * threads <= 32768;
+    if (t->thread_m * t->thread_n * s->bytes > MOST_SUMS) return false;
+    if (registers_of(s, t) > MOST_REGISTERS || registers_of(s, t) * threads > 32768) return false;
+    return shared_of(s, t) <= STATIC_SHARED;
 }
 
 static uint32_t power_up_to(int64_t extent, uint32_t most) {
