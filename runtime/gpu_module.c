@@ -50,7 +50,15 @@ static void explain_ptx(const Gpu *gpu, CudaResult result, Fail *fail) {
                   gpu->arch);
 }
 
+static bool no_image(const Gpu *gpu, const TuneGpuModule *info, Fail *fail) {
+    fail_set(fail, "module %s has no code for %s (compute capability %u.%u)", info->name, gpu->name,
+             gpu->arch / 10, gpu->arch % 10);
+    return fail_help(fail, "build the program with: tunec build --target cuda --gpu sm_%u",
+                     gpu->arch);
+}
+
 static bool load_ptx(Gpu *gpu, const TuneGpuModule *info, CudaModule *module, Fail *fail) {
+    if (!info->ptx || !info->ptx[0]) return no_image(gpu, info, fail);
     char log[512] = "", subject[320];
     int options[] = {CUDA_JIT_ERROR_LOG, CUDA_JIT_ERROR_LOG_BYTES};
     void *values[] = {log, (void *)(uintptr_t)sizeof log};
