@@ -16,13 +16,13 @@ bool gpu_memory(Gpu *gpu, uint64_t *free_bytes, uint64_t *total_bytes, Fail *fai
 
 /* ---- allocation ---- */
 
-/* "allocating 3.0 GB for 'trials of width=32' on NVIDIA H200, 1.2 GB of 150.1 GB free" */
+/* "allocating 3.0 GB for trials of 'width=32' on NVIDIA H200, 1.2 GB of 150.1 GB free" */
 static bool allocation_failed(Gpu *gpu, CudaResult result, const char *call, uint64_t bytes,
                               const char *what, Fail *fail) {
     char subject[320], wanted[GPU_BYTES_TEXT], left[GPU_BYTES_TEXT], all[GPU_BYTES_TEXT];
     size_t free_bytes = 0, total_bytes = 0;
     gpu->driver->cuda.memory_info(&free_bytes, &total_bytes);
-    snprintf(subject, sizeof subject, "allocating %s for '%s' on %s, %s of %s free",
+    snprintf(subject, sizeof subject, "allocating %s for %s on %s, %s of %s free",
              gpu_bytes_text(bytes, wanted), what, gpu->name, gpu_bytes_text(free_bytes, left),
              gpu_bytes_text(total_bytes, all));
     return gpu_check(gpu, result, call, subject, fail);
@@ -52,7 +52,7 @@ bool gpu_host_allocate(Gpu *gpu, uint64_t bytes, const char *what, void **memory
     if (result == CUDA_OK) return true;
     *memory = NULL;
     char subject[256], wanted[GPU_BYTES_TEXT];
-    snprintf(subject, sizeof subject, "allocating %s of pinned memory for '%s'",
+    snprintf(subject, sizeof subject, "allocating %s of pinned memory for %s",
              gpu_bytes_text(bytes, wanted), what);
     gpu_check(gpu, result, "cuMemHostAlloc", subject, fail);
     if (result != CUDA_OUT_OF_MEMORY) return false;

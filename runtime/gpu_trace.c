@@ -71,7 +71,7 @@ const char *gpu_bytes_text(uint64_t bytes, char text[GPU_BYTES_TEXT]) {
 }
 
 /* "kernel dense2_relu_fwd (mnist.tune:14) of trials 8 to 15",
- * "copy of 1.2 MB to the device for 'the data set'" */
+ * "copy of 1.2 MB to the device for trials of 'width=32'" */
 static const char *work_text(const GpuWork *work, char text[WORK_TEXT]) {
     static const struct {
         const char *what, *where;
@@ -87,7 +87,7 @@ static const char *work_text(const GpuWork *work, char text[WORK_TEXT]) {
         return text;
     }
     char bytes[GPU_BYTES_TEXT];
-    snprintf(text, WORK_TEXT, "%s of %s %s '%s'", words[work->kind].what,
+    snprintf(text, WORK_TEXT, "%s of %s %s %s", words[work->kind].what,
              gpu_bytes_text(work->bytes, bytes), words[work->kind].where, work->name);
     return text;
 }

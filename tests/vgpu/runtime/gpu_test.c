@@ -497,7 +497,7 @@ static void launch_refused(void **state) {
                  "CUDA_ERROR_NOT_FOUND");
     assert_false(
         gpu_upload(toy.gpu, toy.counter + (1 << 20), &toy, 1500, "trials of width=32", &toy.fail));
-    expect(&toy, "copy of 1.5 kB to the device for 'trials of width=32': cuMemcpyHtoDAsync "
+    expect(&toy, "copy of 1.5 kB to the device for trials of 'width=32': cuMemcpyHtoDAsync "
                  "failed: CUDA_ERROR_INVALID_VALUE");
     toy_close(&toy);
 }
@@ -511,7 +511,7 @@ static void too_much(void **state) {
     assert_false(
         gpu_allocate(toy.gpu, UINT64_C(3000000000), "trials of 'width=32'", &address, &toy.fail));
     assert_int_equal(address, 0);
-    expect(&toy, "allocating 3.0 GB for 'trials of 'width=32'' on ");
+    expect(&toy, "allocating 3.0 GB for trials of 'width=32' on ");
     expect(&toy, "MB free: cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY");
     expect_help(&toy, "--wave N");
     toy_close(&toy);
