@@ -7,6 +7,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/cli.h"
 #include "runtime/result.h"
+#include "runtime/wave.h"
 
 static bool choose_split(const Cli *cli, const Study *study, int32_t *split, Fail *fail) {
     const char *names[TUNE_SPLITS];
@@ -47,20 +48,34 @@ static void print_metrics(const Cli *cli, const Study *study, const Trial *trial
     }
 }
 
-static bool evaluate_checkpoint(const Cli *cli, const Study *study, const Trial *trial,
-                                Fail *fail) {
+/* A wave of one, for its memory. */
+static bool evaluate_on(const Study *study, const Devices *devices, Trial *trial,
+                        const EvaluationRows *rows, double *metrics, Fail *fail) {
+    Wave wave;
+    bool whole;
+    Pool *pool = pool_new(1, fail);
+    if (!pool) return false;
+    bool good = wave_init(&wave, study, pool, devices, 1, fail);
+    if (good) {
+        good = wave_evaluate(&wave, trial, 1, rows, metrics, &whole, NULL, NULL, fail);
+        wave_release(&wave);
+    }
+    pool_free(pool);
+    return good;
+}
+
+static bool evaluate_checkpoint(const Cli *cli, const Study *study, Trial *trial, Fail *fail) {
     int32_t split;
     EvaluationRows rows = {0};
-    Scratch scratch = {0};
+    Devices devices = {0};
     double *metrics = calloc(study->info->metric_count + 1, sizeof *metrics);
     if (!metrics) abort();
     bool good = choose_split(cli, study, &split, fail) &&
-                study_rows(study, split, 0, &rows, fail) && scratch_new(study, &scratch, fail);
-    if (good) {
-        evaluate(study, trial, &scratch, &rows, metrics);
-        print_metrics(cli, study, trial, split, metrics);
-        scratch_free(&scratch);
-    }
+                study_rows(study, split, 0, &rows, fail) &&
+                devices_open(&cli->options->device, DEVICE_AUTO, cli->program, &devices, fail) &&
+                evaluate_on(study, &devices, trial, &rows, metrics, fail);
+    if (good) print_metrics(cli, study, trial, split, metrics);
+    devices_close(&devices);
     free(rows.index);
     free(metrics);
     return good;

@@ -8,13 +8,14 @@
 #include "runtime/result.h"
 #include "runtime/sweep.h"
 
-static bool run_loaded(const Cli *cli, const Study *study, Store *store, const char *directory,
-                       bool *finished, Fail *fail) {
+static bool run_loaded(const Cli *cli, const Study *study, Store *store, const Devices *devices,
+                       const char *directory, bool *finished, Fail *fail) {
     Interrupt interrupt;
     interrupt_init(&interrupt);
     SweepOptions options = {.directory = directory,
                             .threads = cli->options->threads,
                             .wave = cli->options->wave,
+                            .devices = devices,
                             .sync_seconds = cli->options->sync,
                             .snapshot_seconds = cli->options->snapshot,
                             .interrupt = &interrupt};
@@ -29,9 +30,16 @@ static bool run_loaded(const Cli *cli, const Study *study, Store *store, const c
 /* While data is loaded Ctrl-C ends the program at once: there is nothing to store yet. */
 static bool run_study(const Cli *cli, Study *study, Store *store, const char *directory,
                       bool *finished, Fail *fail) {
-    return (study->loaded || study_load(study, cli->options->data, fail)) &&
+    Devices devices = {0};
+    DeviceKind begun;
+    bool good = store_device(store, &begun, fail) &&
+                devices_open(&cli->options->device, begun, cli->program, &devices, fail);
+    study->on_gpu = devices.count > 0;
+    good = good && (study->loaded || study_load(study, cli->options->data, fail)) &&
            store_describe(store, study, fail) &&
-           run_loaded(cli, study, store, directory, finished, fail);
+           run_loaded(cli, study, store, &devices, directory, finished, fail);
+    devices_close(&devices);
+    return good;
 }
 
 /* A finished study in a directory that nobody may write still shows its result. */

@@ -54,11 +54,12 @@ static json_t *evaluation_json(const Study *study, const Trial *trial) {
 }
 
 /* All steps; a list of the evaluations for --json, else lines as they come. */
-static void run_trial(const Cli *cli, const Study *study, Wave *wave, json_t *evaluations) {
+static bool run_trial(const Cli *cli, const Study *study, Wave *wave, json_t *evaluations,
+                      Fail *fail) {
     Trial *trial = &wave->trials[0];
-    wave_begin(wave);
+    if (!wave_begin(wave, fail)) return false;
     do {
-        wave_advance(wave, NULL, NULL);
+        if (!wave_advance(wave, NULL, NULL, fail)) return false;
         if (!trial->evaluated) continue;
         if (cli->options->json)
             json_array_append_new(evaluations, evaluation_json(study, trial));
@@ -66,7 +67,9 @@ static void run_trial(const Cli *cli, const Study *study, Wave *wave, json_t *ev
             print_evaluation(study, trial);
         curve_restart(&trial->curve, wave->step);
     } while (wave->step < study->info->steps && trial->status == TRIAL_RUNNING);
-    if (trial->status == TRIAL_RUNNING) trial->status = TRIAL_DONE;
+    if (trial->status == TRIAL_INFEASIBLE) return true;
+    trial->status = TRIAL_DONE;
+    return wave_fetch(wave, trial, fail);
 }
 
 static bool save_trial(const Cli *cli, const Study *study, const Trial *trial, json_t *evaluations,
@@ -96,19 +99,18 @@ static bool save_trial(const Cli *cli, const Study *study, const Trial *trial, j
     return good;
 }
 
-static bool train(const Cli *cli, Study *study, const double *values, Fail *fail) {
+static bool train(const Cli *cli, Study *study, const Devices *devices, const double *values,
+                  Fail *fail) {
     Wave wave;
     uint32_t number = cli->options->trial < 0 ? 0 : (uint32_t)cli->options->trial;
     Pool *pool = pool_new(1, fail);
     if (!pool) return false;
     json_t *evaluations = json_array();
-    bool good = wave_init(&wave, study, pool, 1, fail);
+    bool good = wave_init(&wave, study, pool, devices, 1, fail);
     if (good) {
-        good = wave_add(&wave, number, values, fail);
-        if (good) {
-            run_trial(cli, study, &wave, evaluations);
-            good = save_trial(cli, study, &wave.trials[0], evaluations, fail);
-        }
+        good = wave_add(&wave, number, values, fail) &&
+               run_trial(cli, study, &wave, evaluations, fail) &&
+               save_trial(cli, study, &wave.trials[0], evaluations, fail);
         wave_release(&wave);
     }
     json_decref(evaluations);
@@ -125,8 +127,12 @@ bool cli_train(const Cli *cli, int *status, Fail *fail) {
         return false;
     double *values = calloc(study.info->hyper_count + 1, sizeof *values);
     if (!values) abort();
+    Devices devices = {0};
     bool good = trial_values(cli, &study, values, fail) &&
-                study_load(&study, options->data, fail) && train(cli, &study, values, fail);
+                devices_open(&options->device, DEVICE_AUTO, cli->program, &devices, fail) &&
+                study_load(&study, options->data, fail) &&
+                train(cli, &study, &devices, values, fail);
+    devices_close(&devices);
     free(values);
     study_release(&study);
     return good;

@@ -35,6 +35,9 @@ typedef enum {
     FLAG_SPLIT,
     FLAG_THREADS,
     FLAG_WAVE,
+    FLAG_DEVICE,
+    FLAG_DEVICE_MEMORY,
+    FLAG_DUMP,
     FLAG_SYNC,
     FLAG_SNAPSHOT,
     FLAG_TRIAL,
@@ -62,7 +65,12 @@ static const FlagInfo flags[FLAG_COUNT] = {
                     "directory of results (default: PROGRAM-STUDY.study)"},
     [FLAG_THREADS] = {"--threads", "N", FOR(SWEEP), "threads (default: the cores of this machine)"},
     [FLAG_WAVE] = {"--wave", "N", FOR(SWEEP),
-                   "trials in memory at once (default: what fits); changes no result"},
+                   "trials in memory at once (default: what fits and pays); changes no result"},
+    [FLAG_DEVICE] = {"--device", "NAME", FOR_RUNS,
+                     "auto, cpu, cuda, cuda:N or vgpu, the virtual GPU (default: auto)"},
+    [FLAG_DEVICE_MEMORY] = {"--device-memory", "BYTES", FOR_RUNS,
+                            "memory for data and trials on a GPU (default: what is free)"},
+    [FLAG_DUMP] = {"--dump", "DIR", FOR_RUNS, "write the GPU's code there: CUDA C, PTX, cubins"},
     [FLAG_SYNC] = {"--sync", "SECONDS", FOR(SWEEP), "make results durable this often (default: 1)"},
     [FLAG_SNAPSHOT] = {"--snapshot", "SECONDS", FOR(SWEEP),
                        "save running trials this often (default: 30)"},
@@ -141,6 +149,22 @@ static bool parse_seconds(const char *flag, const char *text, double *seconds, F
     return usage(fail);
 }
 
+/* "800000000", "800M", "8G": powers of 1024. */
+static bool parse_bytes(const char *flag, const char *text, uint64_t *bytes, Fail *fail) {
+    static const char units[] = "KMGT";
+    char *end;
+    *bytes = strtoull(text, &end, 10);
+    bool good = *text >= '0' && *text <= '9';
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    uint64_t shift = unit ? 10 * (uint64_t)(unit - units + 1) : 0;
+    good = good && (!*end || (unit && !end[1])) && *bytes && *bytes <= UINT64_MAX >> 1 >> shift;
+    *bytes <<= shift;
+    if (good) return true;
+    fail_set(fail, "%s wants a number of bytes, such as 500000000, 500M or 8G, not '%s'", flag,
+             text);
+    return usage(fail);
+}
+
 static bool apply_flag(Options *options, Flag flag, const char *value, Fail *fail) {
     uint64_t number = 0;
     switch (flag) {
@@ -160,6 +184,10 @@ static bool apply_flag(Options *options, Flag flag, const char *value, Fail *fai
         if (!parse_count("--wave", value, 1, 1000000, &number, fail)) return false;
         options->wave = (uint32_t)number;
         return true;
+    case FLAG_DEVICE: return device_parse(value, &options->device, fail);
+    case FLAG_DEVICE_MEMORY:
+        return parse_bytes("--device-memory", value, &options->device.memory, fail);
+    case FLAG_DUMP: options->device.dump = value; return true;
     case FLAG_SYNC: return parse_seconds("--sync", value, &options->sync, fail);
     case FLAG_SNAPSHOT: return parse_seconds("--snapshot", value, &options->snapshot, fail);
     case FLAG_TRIAL:

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "runtime/device.h"
 #include "runtime/fail.h"
 #include "runtime/program.h"
 
@@ -32,6 +33,7 @@ typedef struct {
     const char *checkpoint; /* eval: the file; train: where to write */
     const char *split;      /* eval */
     uint32_t threads, wave; /* threads: at least 1; wave 0: as many as fit */
+    DeviceChoice device;    /* sweep, train, eval */
     double sync, snapshot;  /* sweep: seconds between commits, between snapshots */
     int64_t trial;          /* train, show; -1: not given */
     const char **settings;  /* name=value, owned */

@@ -10,6 +10,21 @@
 #define LIVE_SECONDS 0.2
 #define QUIET_SECONDS 30.0
 
+/* "2 threads, waves of 16"; "NVIDIA H200, waves of 64 (memory allows 812, 64 saturate it)" */
+static void where_text(const Wave *wave, uint32_t threads, char *text, size_t bytes) {
+    if (!wave->devices) {
+        snprintf(text, bytes, "%u thread%s, waves of %u", threads, threads == 1 ? "" : "s",
+                 wave->capacity);
+        return;
+    }
+    char name[100], saturation[48] = "";
+    devices_name(wave->devices, name, sizeof name);
+    if (wave->size.saturation)
+        snprintf(saturation, sizeof saturation, ", %u saturate it", wave->size.saturation);
+    snprintf(text, bytes, "%s, waves of %u (memory allows %u%s)", name, wave->capacity,
+             wave->size.memory, saturation);
+}
+
 void progress_begin(Progress *progress, const Study *study, const Wave *wave, uint32_t trials_done,
                     uint32_t threads) {
     uint32_t trials = study_trials(study);
@@ -17,9 +32,10 @@ void progress_begin(Progress *progress, const Study *study, const Wave *wave, ui
     progress->trials_done = progress->trials_saved = trials_done;
     progress->steps_saved = trials_done * study->info->steps;
     progress->start = progress->last = trial_clock();
-    fprintf(stderr, "%s: %u trials of %" PRIu64 " steps, %u thread%s, waves of %u",
-            study->info->name, trials, study->info->steps, threads, threads == 1 ? "" : "s",
-            wave->capacity);
+    char where[200];
+    where_text(wave, threads, where, sizeof where);
+    fprintf(stderr, "%s: %u trials of %" PRIu64 " steps, %s", study->info->name, trials,
+            study->info->steps, where);
     if (trials_done) fprintf(stderr, "; going on, %u done", trials_done);
     fprintf(stderr, "\n");
 }

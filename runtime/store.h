@@ -5,7 +5,8 @@
  *     DIR/snapshot        blocks of the trials that run (snapshot.h)
  *     DIR/lock            held by the run that writes
  *
- *     study       key, value                  program, fingerprints, source, settings, finished, …
+ *     study       key, value                  program, fingerprints, source, settings, device
+ *                                             ('cpu' | 'cuda'; none: cpu), finished, …
  *     hyper       number, name, role
  *     metric      number, name
  *     trial       number, point, seed, variant, status ('running' | 'done' | 'infeasible'),
@@ -28,6 +29,7 @@
 #define TUNE_RUNTIME_STORE_H
 
 #include "runtime/checkpoint.h"
+#include "runtime/device.h"
 
 typedef struct Store Store;
 typedef enum { STORE_WRITE, STORE_READ } StoreMode;
@@ -39,6 +41,8 @@ void store_close(Store *store);
 
 /* Whether it says what study it holds: a run that was killed at once leaves an empty one. */
 bool store_described(Store *store, bool *described, Fail *fail);
+/* What a described study was begun on: DEVICE_CPU or DEVICE_CUDA; else DEVICE_AUTO. */
+bool store_device(Store *store, DeviceKind *kind, Fail *fail);
 /* Writes what the study is, or checks it with its data. */
 bool store_describe(Store *store, const Study *study, Fail *fail);
 /* Fails when the store is of another program or study, has other settings, or (with `data`) other

@@ -246,8 +246,15 @@ enum {
     IDENTITY_STUDY = 1 << 1,
     IDENTITY_SETTINGS = 1 << 2,
     IDENTITY_DATA = 1 << 3,
-    DESCRIPTION_COUNT = 13
+    IDENTITY_DEVICE = 1 << 4,
+    DESCRIPTION_COUNT = 14
 };
+
+/* Numbers of a GPU depend on what compiled its kernels, too. */
+static char *device_text(const Study *study) {
+    if (!study->on_gpu) return file_text("cpu");
+    return file_text("cuda %016" PRIx64, study->program->gpu_fingerprint);
+}
 
 static void description(const Study *study, const char *keys[DESCRIPTION_COUNT],
                         char *values[DESCRIPTION_COUNT]) {
@@ -262,6 +269,7 @@ static void description(const Study *study, const char *keys[DESCRIPTION_COUNT],
         {"study", file_text("%s", info->name)},
         {"settings", study_settings_text(study)},
         {"data_fingerprint", file_text("%016" PRIx64, study->data_fingerprint)},
+        {"device", device_text(study)},
         {"program", file_text("%s", study->program->name)},
         {"goal", file_text("%s", info->goal ? info->goal : "")},
         {"source", file_text("%s", study->program->source ? study->program->source : "")},
@@ -287,24 +295,6 @@ bool store_described(Store *store, bool *described, Fail *fail) {
     return true;
 }
 
-bool store_describe(Store *store, const Study *study, Fail *fail) {
-    bool described;
-    if (!store_described(store, &described, fail)) return false;
-    if (described) return store_check(store, study, true, fail);
-    const char *keys[DESCRIPTION_COUNT];
-    char *values[DESCRIPTION_COUNT];
-    description(study, keys, values);
-    bool good = store_begin(store, fail);
-    for (uint32_t i = 0; i < DESCRIPTION_COUNT; i++) {
-        good = good && put(store, keys[i], values[i], fail);
-        free(values[i]);
-    }
-    good = good && put_hypers(store, study->info, fail) && put_metrics(store, study->info, fail);
-    if (good && store_commit(store, fail)) return true;
-    store_rollback(store);
-    return false;
-}
-
 static bool differs(Store *store, const char *key, const char *stored, const char *now,
                     Fail *fail) {
     if (!strcmp(key, "settings"))
@@ -314,6 +304,7 @@ static bool differs(Store *store, const char *key, const char *stored, const cha
         fail_set(fail, "%s changed since the study in '%s' was begun (%s, now %s)",
                  !strcmp(key, "data_fingerprint") ? "the data"
                  : !strcmp(key, "study")          ? "the study's name"
+                 : !strcmp(key, "device")         ? "what computes, and its code,"
                                                   : "the program",
                  store->directory, stored, now);
     return fail_help(
@@ -331,8 +322,9 @@ static bool check(Store *store, const Study *study, unsigned which, Fail *fail) 
         char *stored = NULL;
         if (good && (which >> i & 1)) {
             good = get(store, keys[i], &stored, fail);
-            if (good && (!stored || strcmp(stored, values[i])))
-                good = differs(store, keys[i], stored ? stored : "nothing", values[i], fail);
+            const char *known = stored ? stored : which == IDENTITY_DEVICE ? "cpu" : "nothing";
+            if (good && strcmp(known, values[i]))
+                good = differs(store, keys[i], known, values[i], fail);
         }
         free(stored);
         free(values[i]);
@@ -347,6 +339,37 @@ bool store_check(Store *store, const Study *study, bool data, Fail *fail) {
 
 bool store_check_program(Store *store, const Study *study, Fail *fail) {
     return check(store, study, IDENTITY_PROGRAM | IDENTITY_STUDY, fail);
+}
+
+bool store_device(Store *store, DeviceKind *kind, Fail *fail) {
+    bool described;
+    char *device;
+    *kind = DEVICE_AUTO;
+    if (!store_described(store, &described, fail) || !get(store, "device", &device, fail))
+        return false;
+    if (described)
+        *kind = device && !strncmp(device, "cuda", strlen("cuda")) ? DEVICE_CUDA : DEVICE_CPU;
+    free(device);
+    return true;
+}
+
+bool store_describe(Store *store, const Study *study, Fail *fail) {
+    bool described;
+    if (!store_described(store, &described, fail)) return false;
+    if (described)
+        return store_check(store, study, true, fail) && check(store, study, IDENTITY_DEVICE, fail);
+    const char *keys[DESCRIPTION_COUNT];
+    char *values[DESCRIPTION_COUNT];
+    description(study, keys, values);
+    bool good = store_begin(store, fail);
+    for (uint32_t i = 0; i < DESCRIPTION_COUNT; i++) {
+        good = good && put(store, keys[i], values[i], fail);
+        free(values[i]);
+    }
+    good = good && put_hypers(store, study->info, fail) && put_metrics(store, study->info, fail);
+    if (good && store_commit(store, fail)) return true;
+    store_rollback(store);
+    return false;
 }
 
 /* ---- transactions ---- */

@@ -41,6 +41,7 @@ typedef struct {
     Setting *settings;
     uint32_t setting_count;
     bool loaded, has_data;
+    bool on_gpu; /* whose last bits differ from the CPU's; all GPUs agree */
     DataSet data;
     uint64_t data_fingerprint;
     EvaluationRows evaluations[TUNE_SPLITS + 1]; /* those of every interval, ascending by split */

@@ -39,6 +39,9 @@ static uint64_t study_identity(const Study *study) {
     free(settings);
     hash = file_hash(hash, study->info->name, strlen(study->info->name));
     hash = file_hash(hash, &study->program->fingerprint, sizeof study->program->fingerprint);
+    if (study->on_gpu)
+        hash = file_hash(hash, &study->program->gpu_fingerprint,
+                         sizeof study->program->gpu_fingerprint);
     return file_hash(hash, &study->data_fingerprint, sizeof study->data_fingerprint);
 }
 
@@ -110,8 +113,9 @@ static bool sweep_init(Sweep *sweep, Fail *fail) {
         return false;
     sweep->pool = pool_new(options->threads, fail);
     if (!sweep->pool) return false;
-    uint32_t capacity = wave_capacity(study, options->wave, options->threads);
-    if (!wave_init(&sweep->wave, study, sweep->pool, capacity, fail)) return false;
+    uint32_t trials = study_trials(study);
+    uint32_t wave = options->wave < trials ? options->wave : trials;
+    if (!wave_init(&sweep->wave, study, sweep->pool, options->devices, wave, fail)) return false;
     snapshot_read(sweep->snapshot_path, sweep->identity, &sweep->snapshot);
     sweep->snapshot_stands = sweep->snapshot.count > 0;
     progress_begin(&sweep->progress, study, &sweep->wave, count_over(sweep), options->threads);
@@ -159,7 +163,7 @@ static bool continue_wave(Sweep *sweep, Fail *fail) {
             return true;
         }
     }
-    wave_continue(wave, sweep->snapshot.step);
+    if (wave->count && !wave_continue(wave, sweep->snapshot.step, fail)) return false;
     sweep->progress.steps_saved += wave->count * sweep->snapshot.step;
     return true;
 }
@@ -177,8 +181,7 @@ static bool new_wave(Sweep *sweep, Fail *fail) {
     for (uint32_t t = sweep->next; t < study_trials(sweep->study) && wave->count < wave->capacity;
          t++)
         if (!sweep->over[t] && !in_snapshot(sweep, t) && !add_trial(sweep, t, fail)) return false;
-    wave_begin(wave);
-    return true;
+    return wave_begin(wave, fail);
 }
 
 /* The next wave, empty when all trials are over; its trials stand in the store as running. */
@@ -206,7 +209,7 @@ static const Kept *kept_of(const Ranking *ranking, const Trial *trial) {
 
 /* Offers the evaluations in the order of trials, then copies the blocks of those that are in. */
 static bool offer_checkpoints(Sweep *sweep, Fail *fail) {
-    const Wave *wave = &sweep->wave;
+    Wave *wave = &sweep->wave;
     bool changed = false;
     for (uint32_t i = 0; i < wave->count; i++) {
         const Trial *trial = &wave->trials[i];
@@ -227,7 +230,9 @@ static bool offer_checkpoints(Sweep *sweep, Fail *fail) {
     for (uint32_t i = 0; i < wave->count; i++) {
         const Trial *trial = &wave->trials[i];
         if (trial->recorded || !trial->evaluated || !kept_of(&sweep->ranking, trial)) continue;
-        if (!trial_copy(sweep->study, trial, &sweep->held[sweep->held_count], fail)) return false;
+        if (!wave_fetch(wave, trial, fail) ||
+            !trial_copy(sweep->study, trial, &sweep->held[sweep->held_count], fail))
+            return false;
         sweep->held_count++;
     }
     return true;
@@ -323,6 +328,10 @@ static bool take_snapshot(Sweep *sweep, bool now, Fail *fail) {
     if (!due || !wave_running(&sweep->wave)) return true;
     sweep->snapshot_time = trial_clock();
     sweep->snapshot_stands = true;
+    for (uint32_t i = 0; i < sweep->wave.count; i++)
+        if (sweep->wave.trials[i].status == TRIAL_RUNNING &&
+            !wave_fetch(&sweep->wave, &sweep->wave.trials[i], fail))
+            return false;
     return commit(sweep, fail) &&
            snapshot_write(sweep->snapshot_path, sweep->identity, &sweep->wave, fail);
 }
@@ -335,7 +344,7 @@ static void tick(void *context) {
 
 static bool run_wave(Sweep *sweep, bool *stopped, Fail *fail) {
     while (wave_running(&sweep->wave)) {
-        wave_advance(&sweep->wave, tick, sweep);
+        if (!wave_advance(&sweep->wave, tick, sweep, fail)) return false;
         tick(sweep);
         *stopped = interrupt_asked(sweep->options->interrupt);
         if (!barrier(sweep, fail) || !take_snapshot(sweep, *stopped, fail)) return false;
@@ -362,37 +371,26 @@ static bool run_waves(Sweep *sweep, bool *stopped, Fail *fail) {
 
 /* ---- the kept checkpoints on the test split ---- */
 
-typedef struct {
-    const Study *study;
-    const Wave *wave; /* for its scratch */
-    Trial *trials;
-    double *metrics; /* [count][metric_count] */
-    bool *whole;     /* [count] */
-} FinalTest;
-
-static void final_task(void *context, uint32_t item, uint32_t worker) {
-    FinalTest *final = context;
-    final->whole[item] = evaluate(final->study, &final->trials[item],
-                                  &final->wave->scratches[worker], &final->study->final,
-                                  final->metrics + (size_t)item * final->study->info->metric_count);
-}
-
-/* *stopped: somebody asked to before all were evaluated. */
-static bool test_kept(Sweep *sweep, FinalTest *final, bool *stopped, Fail *fail) {
+/* trials [count], metrics [count][metric_count]; *stopped: somebody asked to before all were
+ * evaluated. */
+static bool test_kept(Sweep *sweep, Trial *trials, double *metrics, bool *stopped, Fail *fail) {
     const Ranking *ranking = &sweep->ranking;
+    bool whole = true;
     for (uint32_t i = 0; i < ranking->count; i++) {
         char *path = kept_path(sweep, &ranking->kept[i]);
-        bool good = checkpoint_read(sweep->study, path, &final->trials[i], fail);
+        bool good = checkpoint_read(sweep->study, path, &trials[i], fail);
         free(path);
         if (!good) return false;
     }
-    pool_run(sweep->pool, ranking->count, final_task, final, tick, sweep);
-    for (uint32_t i = 0; i < ranking->count; i++)
-        if (!final->whole[i]) *stopped = true;
-    for (uint32_t i = 0; !*stopped && i < ranking->count; i++)
+    wave_clear(&sweep->wave);
+    if (!wave_evaluate(&sweep->wave, trials, ranking->count, &sweep->study->final, metrics, &whole,
+                       tick, sweep, fail))
+        return false;
+    *stopped = !whole;
+    for (uint32_t i = 0; whole && i < ranking->count; i++)
         if (!store_evaluation(sweep->store, sweep->study, ranking->kept[i].trial,
                               ranking->kept[i].step, TUNE_TEST,
-                              final->metrics + (size_t)i * sweep->study->info->metric_count, fail))
+                              metrics + (size_t)i * sweep->study->info->metric_count, fail))
             return false;
     return true;
 }
@@ -400,19 +398,16 @@ static bool test_kept(Sweep *sweep, FinalTest *final, bool *stopped, Fail *fail)
 static bool finish_study(Sweep *sweep, bool *stopped, Fail *fail) {
     const Study *study = sweep->study;
     uint32_t count = sweep->ranking.count;
-    FinalTest final = {.study = study, .wave = &sweep->wave};
-    final.trials = calloc(count + 1, sizeof *final.trials);
-    final.metrics = calloc((size_t)count * study->info->metric_count + 1, sizeof *final.metrics);
-    final.whole = calloc(count + 1, sizeof *final.whole);
-    if (!final.trials || !final.metrics || !final.whole) abort();
-    bool tested = study->final.count && study->info->select_split != TUNE_TEST;
+    Trial *trials = calloc(count + 1, sizeof *trials);
+    double *metrics = calloc((size_t)count * study->info->metric_count + 1, sizeof *metrics);
+    if (!trials || !metrics) abort();
+    bool tested = count && study->final.count && study->info->select_split != TUNE_TEST;
     bool good = store_begin(sweep->store, fail) &&
-                (!tested || test_kept(sweep, &final, stopped, fail)) &&
+                (!tested || test_kept(sweep, trials, metrics, stopped, fail)) &&
                 (*stopped || store_finish(sweep->store, fail)) && store_commit(sweep->store, fail);
-    for (uint32_t i = 0; i < count; i++) trial_free(&final.trials[i]);
-    free(final.trials);
-    free(final.metrics);
-    free(final.whole);
+    for (uint32_t i = 0; i < count; i++) trial_free(&trials[i]);
+    free(trials);
+    free(metrics);
     return good;
 }
 

@@ -17,12 +17,14 @@
 #ifndef TUNE_RUNTIME_SWEEP_H
 #define TUNE_RUNTIME_SWEEP_H
 
+#include "runtime/device.h"
 #include "runtime/interrupt.h"
 #include "runtime/store.h"
 
 typedef struct {
     const char *directory;  /* of the store */
     uint32_t threads, wave; /* wave 0: as many as fit */
+    const Devices *devices; /* without a GPU: the CPU */
     double sync_seconds, snapshot_seconds;
     Interrupt *interrupt;
 } SweepOptions;

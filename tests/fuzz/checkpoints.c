@@ -51,13 +51,12 @@ static void write_files(const Study *study, const char *checkpoint, const char *
     Fail fail = {0};
     Wave wave;
     Pool *pool = pool_new(1, &fail);
-    if (!pool || !wave_init(&wave, study, pool, TRIALS, &fail)) abort();
+    if (!pool || !wave_init(&wave, study, pool, NULL, TRIALS, &fail)) abort();
     for (uint32_t t = 0; t < TRIALS; t++) {
         double values[3];
         if (!study_values(study, t, values, &fail) || !wave_add(&wave, t, values, &fail)) abort();
     }
-    wave_begin(&wave);
-    wave_advance(&wave, NULL, NULL);
+    if (!wave_begin(&wave, &fail) || !wave_advance(&wave, NULL, NULL, &fail)) abort();
     if (!checkpoint_write(study, &wave.trials[0], 0.5, checkpoint, &fail) ||
         !snapshot_write(snapshot, IDENTITY, &wave, &fail))
         abort();

@@ -38,18 +38,28 @@ static void add(Wave *wave, uint32_t number) {
     add_of(&study, wave, number);
 }
 
+/* One segment; what an evaluation makes durable is forgotten. */
+static void advance(Wave *wave) {
+    Fail fail = {0};
+    assert_true(wave_advance(wave, NULL, NULL, &fail));
+    for (uint32_t i = 0; wave->evaluated && i < wave->count; i++)
+        curve_restart(&wave->trials[i].curve, wave->step);
+}
+
+static void begin(Wave *wave) {
+    Fail fail = {0};
+    assert_true(wave_begin(wave, &fail));
+}
+
 static void run_to_end(Wave *wave) {
-    while (wave->step < study.info->steps)
-        if (wave_advance(wave, NULL, NULL))
-            for (uint32_t i = 0; i < wave->count; i++)
-                curve_restart(&wave->trials[i].curve, wave->step);
+    while (wave->step < study.info->steps) advance(wave);
 }
 
 static void wave_start(Wave *wave, Pool **pool, uint32_t threads, uint32_t capacity) {
     Fail fail = {0};
     *pool = pool_new(threads, &fail);
     assert_non_null(*pool);
-    assert_true(wave_init(wave, &study, *pool, capacity, &fail));
+    assert_true(wave_init(wave, &study, *pool, NULL, capacity, &fail));
 }
 
 static int setup(void **state) {
@@ -63,7 +73,7 @@ static int setup(void **state) {
     wave_start(&wave, &pool, 1, 1);
     for (uint32_t t = 0; t < TRIALS; t++) {
         add(&wave, t);
-        wave_begin(&wave);
+        begin(&wave);
         run_to_end(&wave);
         alone[t] = malloc(TRIAL_BYTES);
         memcpy(alone[t], wave.trials[0].block, TRIAL_BYTES);
@@ -91,7 +101,7 @@ static void check_wave(uint32_t size, uint32_t threads) {
     wave_start(&wave, &pool, threads, size);
     for (uint32_t first = 0; first < TRIALS; first += size) {
         for (uint32_t t = first; t < first + size && t < TRIALS; t++) add(&wave, t);
-        wave_begin(&wave);
+        begin(&wave);
         wave.limit = 1 + first % 7; /* segments of any length */
         run_to_end(&wave);
         for (uint32_t i = 0; i < wave.count; i++) {
@@ -201,9 +211,9 @@ static void snapshots(void **state) {
     char *path = file_text("%s/snapshot", directory);
     wave_start(&wave, &pool, 2, 4);
     for (uint32_t t = 8; t < 12; t++) add(&wave, t);
-    wave_begin(&wave);
+    begin(&wave);
     wave.limit = 7; /* within an interval */
-    wave_advance(&wave, NULL, NULL);
+    advance(&wave);
     assert_true(snapshot_write(path, 77, &wave, &fail));
     wave_clear(&wave);
     snapshot_read(path, 78, &snapshot);
@@ -216,7 +226,7 @@ static void snapshots(void **state) {
         assert_true(snapshot_take(&snapshot, &wave.trials[wave.count - 1]));
     }
     assert_int_equal(wave.trials[0].curve.count, 7);
-    wave_continue(&wave, snapshot.step);
+    assert_true(wave_continue(&wave, snapshot.step, &fail));
     run_to_end(&wave);
     for (uint32_t i = 0; i < 4; i++)
         assert_memory_equal(wave.trials[i].block, alone[8 + i], TRIAL_BYTES);
@@ -263,21 +273,18 @@ static void check_stop(uint32_t steps) {
     wave_start(&wave, &pool, 1, 4);
     wave.study = &own;
     for (uint32_t t = 8; t < 12; t++) add_of(&own, &wave, t);
-    wave_begin(&wave);
+    begin(&wave);
     wave.limit = 13;
-    while (!wave.stop)
-        if (wave_advance(&wave, NULL, NULL))
-            for (uint32_t i = 0; i < wave.count; i++)
-                curve_restart(&wave.trials[i].curve, wave.step);
+    while (!wave.stop) advance(&wave);
     assert_true(snapshot_write(path, 77, &wave, &fail));
     wave_release(&wave);
-    assert_true(wave_init(&wave, &study, pool, 4, &fail));
+    assert_true(wave_init(&wave, &study, pool, NULL, 4, &fail));
     snapshot_read(path, 77, &snapshot);
     while (snapshot_peek(&snapshot, &number)) {
         add(&wave, number);
         assert_true(snapshot_take(&snapshot, &wave.trials[wave.count - 1]));
     }
-    wave_continue(&wave, snapshot.step);
+    assert_true(wave_continue(&wave, snapshot.step, &fail));
     run_to_end(&wave);
     for (uint32_t i = 0; i < wave.count; i++)
         assert_memory_equal(wave.trials[i].block, alone[wave.trials[i].number], TRIAL_BYTES);
