@@ -1,14 +1,15 @@
 /* The machine that runs decoded PTX, warp by warp, and watches it.
  *
- *     memory.c     the device's global memory: allocations with redzones, never used twice; which
- *                  bytes were written
- *     warp.c       one warp: groups of lanes at the same place, lowest place first; collectives
- *     block.c      the warps of a block, run in turn from barrier to barrier in an order that the
- *                  seed shuffles; barriers, deadlocks
- *     access.c     loads, stores, atomics with all checks; cp.async, deferred until its wait
+ *     machine.c    one launch: its blocks in turn, in an order that the seed shuffles
+ *     block.c      the warps of a block, run in turn from barrier to barrier; barriers, deadlocks
+ *     warp.c       one warp: groups of lanes at the same place, lowest place first
+ *     collective.c shuffles, votes, matches, reductions of a warp
+ *     memory.c     the device's global memory: allocations with gaps around them, never used twice;
+ *                  which bytes were written
+ *     access.c     loads and stores with all checks; pattern.c their shape and cost; atomic.c and
+ *                  matrix.c what builds on them; async_copy.c cp.async, deferred until its wait
  *     race.c       who touched each byte of shared memory since the last barrier
- *     report.c     a finding as text: kernel, block, thread, PTX line, CUDA line, .tune line,
- * buffer
+ *     report.c     a finding as text: kernel, block, thread, PTX line, CUDA line, .tune line, buffer
  *
  * The first finding of a launch ends it. */
 #ifndef TUNE_VGPU_MACHINE_H
