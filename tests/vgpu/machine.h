@@ -9,7 +9,7 @@
  *     access.c     loads and stores with all checks; pattern.c their shape and cost; atomic.c and
  *                  matrix.c what builds on them; async_copy.c cp.async, deferred until its wait
  *     race.c       who touched each byte of shared memory since the last barrier
- *     report.c     a finding as text: kernel, block, thread, PTX line, CUDA line, .tune line, buffer
+ *     report.c     a finding as text: kernel, thread, buffer, lines of PTX, CUDA C and .tune
  *
  * The first finding of a launch ends it. */
 #ifndef TUNE_VGPU_MACHINE_H
