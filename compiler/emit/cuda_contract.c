@@ -65,42 +65,22 @@ static bool is_one_step(const Product *product) {
 
 /* ---- which values are known where ---- */
 
-static bool is_stored(const Kernel *kernel, const Buffer *buffer) {
-    for (uint32_t s = 0; s < kernel->stages.count; s++)
-        for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++)
-            if (kernel->stages.at[s].stores.at[i].buffer == buffer) return true;
+static bool repeats(const Kernel *kernel, uint32_t axes) {
+    for (uint32_t i = 0; i < kernel->axis_count; i++)
+        if (axes >> i & 1 && kernel->axes[i].extent > 1) return true;
     return false;
 }
 
-static bool reads_stored(const Kernel *kernel, int expr) {
-    const Expr *x = &kernel->exprs.at[expr];
-    if (x->kind == X_LOAD && is_stored(kernel, x->buffer)) return true;
-    for (int i = 0; i < 3; i++)
-        if (x->in[i] >= 0 && reads_stored(kernel, x->in[i])) return true;
-    return x->guard >= 0 && reads_stored(kernel, x->guard);
-}
-
-/* Gives names to the parts of `expr` that change with no other axes than `axes`, here, outside of
- * the loops over the others. */
-static void hoist(CudaPrinter *p, int expr, uint32_t axes) {
-    const Expr *x = &p->kernel->exprs.at[expr];
-    if (!(p->axes_of[expr] & ~axes) && !reads_stored(p->kernel, expr)) {
-        cuda_value(p, expr);
-        return;
-    }
-    for (int i = 0; i < 3; i++)
-        if (x->in[i] >= 0) hoist(p, x->in[i], axes);
-    if (x->guard >= 0) hoist(p, x->guard, axes);
-}
-
+/* Gives names to the parts of all stages behind the product that do not change with `axes`, here,
+ * outside of the loops over them. What a stage stores changes with every axis that repeats. */
 static void hoist_stages(CudaPrinter *p, uint32_t axes) {
-    for (uint32_t s = 1; s < p->kernel->stages.count; s++)
-        for (uint32_t i = 0; i < p->kernel->stages.at[s].stores.count; i++)
-            hoist(p, p->kernel->stages.at[s].stores.at[i].value, axes);
-}
-
-static uint32_t outer_axes(const Kernel *kernel) {
-    return (1u << kernel->outer_count) - 1;
+    if (!repeats(p->kernel, axes)) return;
+    for (uint32_t s = 1; s < p->kernel->stages.count; s++) {
+        const Stage *stage = &p->kernel->stages.at[s];
+        cuda_begin_stage(p, stage);
+        for (uint32_t i = 0; i < stage->stores.count; i++)
+            cuda_hoist(p, stage->stores.at[i].value, axes);
+    }
 }
 
 /* ---- places ---- */
@@ -190,9 +170,9 @@ static void open_fill(const Product *product, const Operand *operand) {
     CudaPrinter *p = product->p;
     uint32_t threads = product->gpu->threads, elements = operand->tile * product->gpu->tile_k;
     cuda_line(p, "#pragma unroll\n");
-    cuda_open(p, "for (int j = 0; j < %u; ++j)", fill_count(product, operand));
+    cuda_open(p, "for (int r = 0; r < %u; ++r)", fill_count(product, operand));
     if (elements < threads) cuda_open(p, "if (thread < %u)", elements);
-    cuda_line(p, "const int at = thread + %u * j;\n", threads);
+    cuda_line(p, "const int at = thread + %u * r;\n", threads);
 }
 
 static void close_fill(const Product *product, const Operand *operand) {
@@ -231,18 +211,18 @@ static void print_load(const Product *product, const Operand *operand) {
               fill_place(product, operand, false), fill_place(product, operand, true));
     const char *condition = inside(product, operand);
     if (*condition) {
-        cuda_line(p, "%s_next[j] = %s;\n", operand->name, operand->outside);
+        cuda_line(p, "%s_next[r] = %s;\n", operand->name, operand->outside);
         cuda_open(p, "if (%s)", condition);
     }
     const char *value = cuda_value(p, operand->value);
-    cuda_line(p, "%s_next[j] = %s;\n", operand->name, value);
+    cuda_line(p, "%s_next[r] = %s;\n", operand->name, value);
     if (*condition) cuda_close(p);
     close_fill(product, operand);
 }
 
 static void print_fill(const Product *product, const Operand *operand) {
     open_fill(product, operand);
-    cuda_line(product->p, "%s_tile[%s][%s][%s] = %s_next[j];\n", operand->name,
+    cuda_line(product->p, "%s_tile[%s][%s][%s] = %s_next[r];\n", operand->name,
               is_one_step(product) ? "0" : "half", fill_place(product, operand, true),
               fill_place(product, operand, false), operand->name);
     close_fill(product, operand);
@@ -282,8 +262,10 @@ static void print_steps(const Product *product) {
     const Operand a = operand_of(product, true), b = operand_of(product, false);
     uint32_t tile_k = product->gpu->tile_k;
     int64_t end = ceil_div(product->k, tile_k) * tile_k;
-    hoist(p, a.value, outer_axes(p->kernel));
-    hoist(p, b.value, outer_axes(p->kernel));
+    const Contraction *shape = product->shape;
+    cuda_begin_stage(p, &p->kernel->stages.at[0]);
+    cuda_hoist(p, a.value, 1u << shape->m | 1u << shape->k);
+    cuda_hoist(p, b.value, 1u << shape->k | 1u << shape->n);
     cuda_open(p, "for (int k0 = 0; k0 <= %" PRId64 "; k0 += %u)", end, tile_k);
     cuda_line(p, "%s a_next[%u], b_next[%u];\n", product->type, fill_count(product, &a),
               fill_count(product, &b));
@@ -327,10 +309,10 @@ static void print_epilogue(const Product *product) {
     CudaPrinter *p = product->p;
     const GpuSchedule *gpu = product->gpu;
     const Contraction *shape = product->shape;
-    hoist_stages(p, outer_axes(p->kernel));
+    hoist_stages(p, 1u << shape->m | 1u << shape->n);
     open_side(product, shape->n, "n", "c", gpu->thread_n, column_of(product));
     open_inside(p, "n", product->n, gpu->tile_n);
-    hoist_stages(p, outer_axes(p->kernel) | 1u << shape->n);
+    hoist_stages(p, 1u << shape->m);
     open_side(product, shape->m, "m", "r", gpu->thread_m, row_of(product));
     open_inside(p, "m", product->m, gpu->tile_m);
     p->results[0][0] = "sums[r][c]";
