@@ -187,7 +187,7 @@ static bool segment_whole(const Wave *wave) {
 /* Up to the next evaluation, the end of the index table, or about two seconds. */
 static uint64_t segment_steps(const Wave *wave) {
     const TuneStudy *info = wave->study->info;
-    uint64_t most = wave->gpu ? wave_gpu_segment() : table_steps(info);
+    uint64_t most = wave->gpu ? wave_gpu_segment(wave->gpu) : table_steps(info);
     if (wave->limit < most) most = wave->limit;
     uint64_t left = info->steps - wave->step;
     if (info->evaluate_every) {

@@ -47,8 +47,8 @@ void wave_gpu_free(WaveGpu *gpu) {
     free(gpu);
 }
 
-uint64_t wave_gpu_segment(void) {
-    return CURVE_STEPS;
+uint64_t wave_gpu_segment(const WaveGpu *gpu) {
+    return group_curve_steps(gpu->study->info);
 }
 
 void wave_gpu_clear(WaveGpu *gpu) {

@@ -26,7 +26,7 @@ void wave_gpu_free(WaveGpu *gpu);
 /* Trials of a wave: `wanted`, if memory allows it; 0: as many as are worth while. */
 bool wave_gpu_size(WaveGpu *gpu, uint32_t wanted, WaveSize *size, Fail *fail);
 /* The most steps of a segment. */
-uint64_t wave_gpu_segment(void);
+uint64_t wave_gpu_segment(const WaveGpu *gpu);
 
 /* The trials stay where they are until wave_gpu_clear. `fresh`: their init entries run. */
 bool wave_gpu_begin(WaveGpu *gpu, Trial *trials, uint32_t count, bool fresh, Fail *fail);

@@ -14,6 +14,7 @@
 #define GRAPH_STEPS 16     /* steps of a graph, unless … */
 #define GRAPH_LAUNCHES 512 /* … it would have more launches than about this */
 #define FIRST_CHUNK GRAPH_STEPS
+#define CURVE_STEPS 1024
 
 uint64_t group_round(uint64_t bytes) {
     return (bytes + 255) / 256 * 256;
@@ -28,6 +29,17 @@ bool device_stopped(const WaveDevice *device) {
 static uint64_t batch_count(const TuneVariant *variant, const EvaluationRows *rows) {
     if (!variant->gpu->evaluate.count) return 0;
     return (rows->count + variant->evaluate_batch - 1) / variant->evaluate_batch;
+}
+
+uint64_t group_curve_steps(const TuneStudy *info) {
+    uint64_t steps = info->steps;
+    if (info->evaluate_every && info->evaluate_every < steps) steps = info->evaluate_every;
+    return steps < 1 ? 1 : steps < CURVE_STEPS ? steps : CURVE_STEPS;
+}
+
+/* Of one trial. */
+static uint64_t curve_bytes(const TuneStudy *info) {
+    return group_curve_steps(info) * 2 * sizeof(double);
 }
 
 uint64_t group_scratch_bytes(const TuneVariant *variant, uint32_t count) {
@@ -56,7 +68,7 @@ uint64_t group_trial_bytes(const Study *study, const TuneVariant *variant) {
         if (bytes > examples) examples = bytes;
     }
     return group_round(variant->trial_bytes) + group_scratch_bytes(variant, 1) + examples +
-           CURVE_STEPS * 2 * sizeof(double) + total_bytes(study->info) + metric_bytes(study->info);
+           curve_bytes(study->info) + total_bytes(study->info) + metric_bytes(study->info);
 }
 
 static void name_trials(WaveGroup *group) {
@@ -79,8 +91,8 @@ static bool allocate_device(WaveGroup *group, Fail *fail) {
     return gpu_allocate(gpu, group->trial_stride * count, "trials", &group->blocks, fail) &&
            gpu_allocate(gpu, sizeof(GroupCursor), "cursor", &group->cursor, fail) &&
            gpu_allocate(gpu, index + 1, "index", &group->index, fail) &&
-           gpu_allocate(gpu, CURVE_STEPS * count * 2 * sizeof(double), "curves", &group->curve,
-                        fail) &&
+           gpu_allocate(gpu, curve_bytes(group->device->study->info) * count, "curves",
+                        &group->curve, fail) &&
            gpu_allocate(gpu, group->total_stride * count, "totals", &group->totals, fail) &&
            gpu_allocate(gpu, group->metric_stride * count, "metrics", &group->metrics, fail);
 }
@@ -89,11 +101,11 @@ static bool allocate_pinned(WaveGroup *group, Fail *fail) {
     Gpu *gpu = group->device->gpu;
     uint64_t count = group->capacity;
     void *cursor = NULL, *curve = NULL, *metrics = NULL;
-    bool good =
-        gpu_host_allocate(gpu, sizeof(GroupCursor), "cursor", &cursor, fail) &&
-        gpu_host_allocate(gpu, CURVE_STEPS * count * 2 * sizeof(double), "curves", &curve, fail) &&
-        gpu_host_allocate(gpu, (group->evaluation_count + 1) * group->metric_stride * count,
-                          "metrics", &metrics, fail);
+    bool good = gpu_host_allocate(gpu, sizeof(GroupCursor), "cursor", &cursor, fail) &&
+                gpu_host_allocate(gpu, curve_bytes(group->device->study->info) * count, "curves",
+                                  &curve, fail) &&
+                gpu_host_allocate(gpu, (group->evaluation_count + 1) * group->metric_stride * count,
+                                  "metrics", &metrics, fail);
     group->cursor_staging = cursor;
     group->curve_staging = curve;
     group->metric_staging = metrics;
@@ -176,6 +188,8 @@ static void forget_graphs(WaveGroup *group) {
 void group_close(WaveGroup *group) {
     if (!group->device) return;
     Gpu *gpu = group->device->gpu;
+    for (uint32_t side = 0; side < 2; side++)
+        if (group->device->chunk_group[side] == group) group->device->chunk_steps[side] = 0;
     forget_graphs(group);
     for (uint32_t e = 0; e < group->evaluation_count; e++)
         gpu_free(gpu, group->evaluations[e].index);
@@ -290,9 +304,10 @@ static bool launch_advance(WaveGroup *group, uint32_t trials, Fail *fail) {
     uint64_t count = trials, batch = group->variant->batch;
     void *parameters[] = {&group->cursor, &group->blocks, &group->trial_stride,
                           &count,         &batch,         &group->curve};
-    const GpuRange ranges[] = {{"cursor", group->cursor, sizeof(GroupCursor)},
-                               {"trials", group->blocks, count * group->trial_stride},
-                               {"curves", group->curve, CURVE_STEPS * count * 2 * sizeof(double)}};
+    const GpuRange ranges[] = {
+        {"cursor", group->cursor, sizeof(GroupCursor)},
+        {"trials", group->blocks, count * group->trial_stride},
+        {"curves", group->curve, curve_bytes(group->device->study->info) * count}};
     GpuFixedLaunch launch = {.entry = "tune_advance",
                              .blocks_x = 1,
                              .blocks_y = 1,
@@ -429,7 +444,7 @@ static bool count_steps(WaveGroup *group, uint32_t trials, uint64_t steps, Fail 
 bool group_train(WaveGroup *group, uint32_t trials, uint64_t steps, Fail *fail) {
     WaveDevice *device = group->device;
     uint64_t first = group->step[0], done = 0;
-    assert(steps <= CURVE_STEPS && !group->queued_steps);
+    assert(steps <= group_curve_steps(device->study->info) && !group->queued_steps);
     if (!group->variant->gpu->train.count) return count_steps(group, trials, steps, fail);
     *group->cursor_staging = (GroupCursor){first, first, 0};
     if (!gpu_upload_later(device->gpu, group->cursor, group->cursor_staging, sizeof(GroupCursor),

@@ -13,7 +13,7 @@
 #include "runtime/gpu_data.h"
 #include "runtime/trial.h"
 
-enum { GROUP_GRAPHS = 12, CURVE_STEPS = 1024 };
+enum { GROUP_GRAPHS = 12 };
 
 typedef struct WaveGroup WaveGroup;
 
@@ -65,7 +65,7 @@ struct WaveGroup {
     GroupRows *evaluations;
     uint32_t evaluation_count;
     GroupCursor *cursor_staging; /* pinned */
-    double *curve_staging;       /* pinned, [CURVE_STEPS][capacity][2] */
+    double *curve_staging;       /* pinned, [group_curve_steps][capacity][2] */
     char *metric_staging;        /* pinned, [evaluation][capacity], metric_stride apart */
     GroupGraph graphs[GROUP_GRAPHS];
     uint32_t graph_count, graph_next;
@@ -75,6 +75,8 @@ struct WaveGroup {
     double step_seconds; /* by measurement; 0: not known */
 };
 
+/* The most steps between two looks at the curves. */
+uint64_t group_curve_steps(const TuneStudy *info);
 /* Bytes on the device for one trial of the variant, scratch and examples included; exact. */
 uint64_t group_trial_bytes(const Study *study, const TuneVariant *variant);
 /* What the groups of a device share for `count` trials of the variant. */
@@ -95,7 +97,7 @@ bool group_compact(WaveGroup *group, Fail *fail);
 bool group_fetch(WaveGroup *group, uint32_t slot, Fail *fail);
 
 /* Advances the first `trials` slots by `steps`, or fewer when somebody asks to stop; they stand at
- * the same step. At most CURVE_STEPS. */
+ * the same step. At most group_curve_steps. */
 bool group_train(WaveGroup *group, uint32_t trials, uint64_t steps, Fail *fail);
 /* Training until all that can stand at `target` do; those beyond stay. */
 bool group_advance(WaveGroup *group, uint64_t target, Fail *fail);

@@ -51,6 +51,8 @@ static bool probe(WaveGpu *gpu, Trial *trial, uint32_t count, double *rate, Fail
     if (!trials) abort();
     for (uint32_t i = 0; i < count; i++) trials[i] = trial;
     uint64_t steps = gpu_driver_is_virtual(gpu->set->driver) ? PROBE_STEPS_VIRTUAL : PROBE_STEPS;
+    uint64_t most = group_curve_steps(gpu->study->info);
+    if (steps > most) steps = most;
     double milliseconds = 0;
     bool good = device_share(device, trial->variant, count, NULL, 0, fail) &&
                 group_open(&group, device, trial->variant, trials, count, NULL, 0, fail);
