@@ -7,7 +7,7 @@
  *     const float v14 = s0_r0 + dense2_bias[n];
  *     const bool  v9  = …;
  *
- * A block of C opened with printer_open remembers which expressions have a name in it; when it is
+ * A block of C opened with cuda_open remembers which expressions have a name in it; when it is
  * closed they are forgotten. `axis[a]` is the C expression for axis a where the printer stands
  * ("i", "m", "(n0 + 3)"); an integer constant folds into addresses. */
 #ifndef TUNE_COMPILER_EMIT_CUDA_PRINTER_H
@@ -15,23 +15,33 @@
 
 #include "compiler/emit/emit_cuda.h"
 
-enum { PRINTER_DEPTH = 24 };
-
-/* A family of device functions, printed above the kernel when one of its calls was printed. */
+/* A device function, printed above the kernel when a call of it was printed (cuda_math.c). */
 typedef enum {
+    CUDA_OF_TRIAL,
+    CUDA_LARGER,     /* NaN goes through */
+    CUDA_SMALLER,    /* likewise */
+    CUDA_DIVIDE_I32, /* integers: never trap */
+    CUDA_DIVIDE_U32,
+    CUDA_MODULO_I32,
+    CUDA_MODULO_U32,
+    CUDA_TO_I32, /* saturating real -> integer */
+    CUDA_TO_U32,
+    CUDA_TO_U8,
     CUDA_EXP,
     CUDA_LOG,
     CUDA_TANH,
     CUDA_ERF,
-    CUDA_SIN, /* and cos */
+    CUDA_SINE, /* and cosine */
     CUDA_POW,
-    CUDA_MAX,     /* NaN goes through: max, min */
-    CUDA_DIVIDE,  /* integers: / and mod that never trap */
-    CUDA_CONVERT, /* saturating real -> integer */
     CUDA_PHILOX,
-    CUDA_FOLD, /* sums and maxima over the threads of a warp or block */
+    CUDA_WARP_SUM, /* over threads of one warp, */
+    CUDA_WARP_MAX,
+    CUDA_BLOCK_SUM, /* of several, */
+    CUDA_BLOCK_MAX,
+    CUDA_COLUMN_SUM, /* over groups of threads */
+    CUDA_COLUMN_MAX,
     CUDA_FUNCTIONS
-} CudaFunctions;
+} CudaFunction;
 
 typedef struct {
     const Kernel *kernel;
@@ -39,17 +49,20 @@ typedef struct {
     Arena *arena;
     Text *out;       /* the kernel's body */
     uint32_t indent; /* levels of four columns */
-    uint32_t used;   /* bit set of CudaFunctions */
+    uint32_t used;   /* bit set of CudaFunction */
     const char *
         *buffer_names; /* C names: of kernel->buffers, then of locals; unique, no keywords */
     const char *axis[MAX_AXES];
     uint32_t *axes_of;  /* per expression, kernel_expr_axes */
+    bool *late;         /* per expression: reads a result, or what a stage stores */
     const char **names; /* per expression: how to write its value here; NULL: not yet printed */
-    int32_t *depth_of;  /* block in which the name was given */
+    uint32_t *depth_of; /* block in which the name was given */
+    uint32_t *versions; /* per expression: names that cuda_forget took away in an open block */
+    uint32_t *uses;     /* per expression, by `stage` */
+    const Stage *stage; /* whose uses are counted */
     uint32_t depth;     /* blocks that are open */
-    uint32_t fresh;     /* for new names */
-    const char
-        *results[32][8]; /* [stage][reduction]; of a contraction [0][0], the element at hand */
+    /* [stage][reduction]; of a contraction [0][0], the element at hand */
+    const char ***results;
 } CudaPrinter;
 
 /* ---- cuda_nest.c ---- */
@@ -59,11 +72,21 @@ void cuda_line(CudaPrinter *p, const char *format, ...) __attribute__((format(pr
 /* "HEAD {" and "}": what is printed between is one block. head "" opens a bare block. */
 void cuda_open(CudaPrinter *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cuda_close(CudaPrinter *p);
-/* The stores of a stage at one point: all values first, then the stores. */
-void cuda_stores(CudaPrinter *p, const Stage *stage);
+/* A statement: a line with the place of `span` behind it, "…;  // mnist.tune:14". */
+void cuda_statement(CudaPrinter *p, Span span, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The body of a kernel of any form but GPU_CONTRACT. */
+void cuda_nest(CudaPrinter *p);
 
 /* ---- cuda_expr.c ---- */
 
+/* Counts how often the stage's loop uses each expression: what is used twice gets a name. */
+void cuda_begin_stage(CudaPrinter *p, const Stage *stage);
+/* Gives names, here, to the parts of an expression that change with none of `axes`: those of the
+ * loops that are going to be opened. */
+void cuda_hoist(CudaPrinter *p, int expr, uint32_t axes);
+/* The stores of a stage at one point: all values first, then the stores. */
+void cuda_stores(CudaPrinter *p, const Stage *stage);
 /* How to write the value of an expression here: a name, a literal, a short expression in
  * parentheses. Prints the lines that give it a name first. */
 const char *cuda_value(CudaPrinter *p, int expr);
@@ -79,6 +102,10 @@ const char *cuda_identity(Op op, Elem elem); /* of a reduction */
  * that read an earlier stage's results or stores when `late`. */
 void cuda_forget(CudaPrinter *p, uint32_t axes, bool late);
 const char *cuda_buffer(const CudaPrinter *p, const Buffer *buffer);
+/* The axes that a stage's values and stores change with: what the loops around it have to name. */
+uint32_t cuda_stage_axes(const CudaPrinter *p, const Stage *stage);
+/* Notes that a device function is called; its name. */
+const char *cuda_function(CudaPrinter *p, CudaFunction function);
 
 /* ---- cuda_contract.c ---- */
 
@@ -87,7 +114,7 @@ void cuda_contract(CudaPrinter *p);
 
 /* ---- cuda_math.c ---- */
 
-/* CUDA C text of the families in `used`, each with what it needs. */
+/* CUDA C text of the functions in `used`, each behind what it needs. */
 void cuda_functions(uint32_t used, Text *out);
 
 #endif

@@ -489,42 +489,6 @@ static void collect_buffers(Arena *arena, Kernel *kernel) {
             add_buffer(arena, kernel, kernel->stages.at[s].stores.at[i].buffer);
 }
 
-static double touched_bytes(const Kernel *kernel, const Buffer *buffer, const Affine *at) {
-    double count = 1;
-    for (uint32_t i = 0; i < kernel->axis_count; i++)
-        if (at->coeff[i]) count *= (double)kernel->axes[i].extent;
-    if (count > (double)buffer->count) count = (double)buffer->count;
-    return count * elem_bytes(buffer->elem);
-}
-
-static double iterations(const Kernel *kernel, uint32_t axes) {
-    double count = 1;
-    for (uint32_t i = 0; i < kernel->axis_count; i++)
-        if (axes >> i & 1) count *= (double)kernel->axes[i].extent;
-    return count;
-}
-
-static void count_work(Kernel *kernel, Arena *arena) {
-    const uint32_t *axes = kernel_expr_axes(kernel, arena);
-    for (uint32_t i = 0; i < kernel->exprs.count; i++) {
-        const Expr *expr = &kernel->exprs.at[i];
-        if (expr->kind == X_OP) kernel->flops += iterations(kernel, axes[i]);
-        if (expr->kind == X_LOAD && expr->buffer->space != SPACE_LOCAL)
-            kernel->bytes_read += touched_bytes(kernel, expr->buffer, &expr->at);
-    }
-    uint32_t outer = (1u << kernel->outer_count) - 1;
-    for (uint32_t s = 0; s < kernel->stages.count; s++) {
-        const Stage *stage = &kernel->stages.at[s];
-        double count = iterations(kernel, outer | stage->inner);
-        kernel->flops += count * stage->reductions.count;
-        if (stage->contraction) kernel->flops += 2 * count;
-        for (uint32_t i = 0; i < stage->stores.count; i++)
-            if (stage->stores.at[i].buffer->space != SPACE_LOCAL)
-                kernel->bytes_written +=
-                    touched_bytes(kernel, stage->stores.at[i].buffer, &stage->stores.at[i].at);
-    }
-}
-
 static void add_place(Arena *arena, Kernel *kernel, Span span) {
     if (span.start == span.end) return;
     for (uint32_t i = 0; i < kernel->places.count; i++)
@@ -567,7 +531,7 @@ Kernel *build_kernel(Fuser *fuser, Group *group) {
     finish_axes(&builder, &axes, &affines);
     if (group->contract) finish_contraction(&builder);
     collect_buffers(fuser->arena, kernel);
-    count_work(kernel, fuser->arena);
+    kernel_count_work(kernel, fuser->arena);
     describe(fuser, kernel, group);
     return kernel;
 }

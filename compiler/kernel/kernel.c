@@ -30,3 +30,39 @@ bool op_is_function(Op op) {
     default: return false;
     }
 }
+
+static double touched_bytes(const Kernel *kernel, const Buffer *buffer, const Affine *at) {
+    double count = 1;
+    for (uint32_t i = 0; i < kernel->axis_count; i++)
+        if (at->coeff[i]) count *= (double)kernel->axes[i].extent;
+    if (count > (double)buffer->count) count = (double)buffer->count;
+    return count * elem_bytes(buffer->elem);
+}
+
+static double iterations(const Kernel *kernel, uint32_t axes) {
+    double count = 1;
+    for (uint32_t i = 0; i < kernel->axis_count; i++)
+        if (axes >> i & 1) count *= (double)kernel->axes[i].extent;
+    return count;
+}
+
+void kernel_count_work(Kernel *kernel, Arena *arena) {
+    const uint32_t *axes = kernel_expr_axes(kernel, arena);
+    for (uint32_t i = 0; i < kernel->exprs.count; i++) {
+        const Expr *expr = &kernel->exprs.at[i];
+        if (expr->kind == X_OP) kernel->flops += iterations(kernel, axes[i]);
+        if (expr->kind == X_LOAD && expr->buffer->space != SPACE_LOCAL)
+            kernel->bytes_read += touched_bytes(kernel, expr->buffer, &expr->at);
+    }
+    uint32_t outer = (1u << kernel->outer_count) - 1;
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        const Stage *stage = &kernel->stages.at[s];
+        double count = iterations(kernel, outer | stage->inner);
+        kernel->flops += count * stage->reductions.count;
+        if (stage->contraction) kernel->flops += 2 * count;
+        for (uint32_t i = 0; i < stage->stores.count; i++)
+            if (stage->stores.at[i].buffer->space != SPACE_LOCAL)
+                kernel->bytes_written +=
+                    touched_bytes(kernel, stage->stores.at[i].buffer, &stage->stores.at[i].at);
+    }
+}

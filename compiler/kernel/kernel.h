@@ -237,6 +237,8 @@ TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, uint32_t sta
 
 /* A set of axes per expression: those that its value changes with. */
 uint32_t *kernel_expr_axes(const Kernel *kernel, Arena *arena);
+/* Sets flops, bytes_read and bytes_written. */
+void kernel_count_work(Kernel *kernel, Arena *arena);
 /* An operation that no processor has an instruction for: exp, log, sin, … */
 bool op_is_function(Op op);
 

@@ -35,6 +35,12 @@ void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena);
  * own, since both schedules change it.  keeps: meaning. */
 void schedule_cuda(StepProgram *program, Arena *arena);
 
+/* What schedule_cuda does first: reductions of everything over more than SPLIT_LEAST points are cut
+ * into chunks, SPLIT_MOST_CHUNKS at most; a kernel per reducing stage for the chunks, and one that
+ * folds them and does the rest (schedule_cuda_split.c). */
+enum { SPLIT_LEAST = 4096, SPLIT_MOST_CHUNKS = 1024 };
+void schedule_cuda_split(StepProgram *program, Arena *arena);
+
 /* Of a kernel whose stage 0 is a contraction, for schedule_cuda: form, threads, blocks, tile_*,
  * thread_*, shared_bytes of kernel->gpu (schedule_cuda_contract.c). */
 void cuda_contract_schedule(Kernel *kernel);
