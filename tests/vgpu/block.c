@@ -20,10 +20,11 @@ static bool is_complete(const Machine *machine, const Barrier *barrier) {
 
 /* What bar.red gives to every lane that waited. */
 static void write_reduction(const Barrier *barrier, const Instr *instr, Warp *warp, uint32_t mask) {
-    if (instr->op == OP_BAR_RED && strstr(instr->opcode, "popc")) {
+    if (!instr->d[0].given) return;
+    if (strstr(instr->opcode, ".popc")) {
         uint32_t *to = (uint32_t *)(void *)(warp->registers + instr->d[0].at);
         for (uint32_t rest = mask; rest; rest &= rest - 1) to[first_lane(rest)] = barrier->count;
-    } else if (instr->op == OP_BAR_RED) {
+    } else {
         const bool all = strstr(instr->opcode, ".and");
         write_predicate(&instr->d[0], warp->registers, mask,
                         (all ? barrier->all : barrier->any) ? mask : 0);
@@ -89,7 +90,7 @@ bool barrier_arrive(Machine *machine, Warp *warp, Group *group) {
     barrier->expected = threads;
     barrier->arrived += barrier_is_aligned(instr) ? LANES : lane_count(group->mask);
     race_arrive(machine, warp, barrier);
-    if (instr->op == OP_BAR_RED) {
+    if (instr->d[0].given) {
         uint32_t set = operand_mask(&instr->s[2], warp->registers);
         set = (instr->negate_source ? ~set : set) & group->mask;
         barrier->count += lane_count(set);
