@@ -23,10 +23,16 @@ static uint32_t node_count(const VariantForms *forms) {
     return count;
 }
 
-static uint32_t kernel_count(const VariantForms *forms) {
+static StepProgram **steps_of(PartForms *part, bool gpu) {
+    return gpu ? &part->gpu : &part->steps;
+}
+
+static uint32_t kernel_count(VariantForms *forms, bool gpu) {
     uint32_t count = 0;
-    for (int part = 0; part < PART_COUNT; part++)
-        if (forms->parts[part].steps) count += forms->parts[part].steps->kernels.count;
+    for (int part = 0; part < PART_COUNT; part++) {
+        StepProgram *steps = *steps_of(&forms->parts[part], gpu);
+        if (steps) count += steps->kernels.count;
+    }
     return count;
 }
 
@@ -60,10 +66,11 @@ static void verify_graphs(VariantForms *forms, Pass pass, const Compilation *com
     }
 }
 
-static void verify_kernels(VariantForms *forms, Pass pass, const Compilation *compilation) {
+static void verify_kernels(VariantForms *forms, Pass pass, bool gpu,
+                           const Compilation *compilation) {
     if (!compilation->options.verify || forms->broken) return;
     for (int part = 0; part < PART_COUNT; part++) {
-        StepProgram *steps = forms->parts[part].steps;
+        StepProgram *steps = *steps_of(&forms->parts[part], gpu);
         if (!steps) continue;
         for (uint32_t i = 0; i < steps->kernels.count && !forms->broken; i++)
             broke(forms, pass, kernel_verify(steps->kernels.at[i], forms->arena));
@@ -109,16 +116,65 @@ static void front(Compilation *compilation, VariantForms *forms) {
     verify_graphs(forms, PASS_UPDATE, compilation);
 }
 
-static StepProgram *to_kernels(Compilation *compilation, VariantForms *forms, Graph *graph) {
-    return fuse(graph, &forms->layout, !compilation->options.no_fuse, forms->arena);
+static void trace_kernels(VariantForms *forms, Pass pass, bool gpu, uint32_t before, double start) {
+    trace(forms, pass, gpu ? "kernels for the GPU" : "kernels", before, kernel_count(forms, gpu),
+          start);
+}
+
+static void fuse_parts(Compilation *compilation, VariantForms *forms, bool gpu) {
+    double start = now_ms();
+    for (int part = 0; part < PART_COUNT; part++) {
+        if (!forms->parts[part].graph) continue;
+        StepProgram *steps = fuse(forms->parts[part].graph, &forms->layout,
+                                  !compilation->options.no_fuse, forms->arena);
+        steps->advance = part == PART_TRAIN;
+        *steps_of(&forms->parts[part], gpu) = steps;
+    }
+    trace_kernels(forms, PASS_FUSE, gpu, 0, start);
+    verify_kernels(forms, PASS_FUSE, gpu, compilation);
+}
+
+static void schedule_parts(Compilation *compilation, VariantForms *forms, bool gpu) {
+    double start = now_ms();
+    uint32_t before = kernel_count(forms, gpu);
+    for (int part = 0; part < PART_COUNT; part++) {
+        StepProgram *steps = *steps_of(&forms->parts[part], gpu);
+        if (steps && gpu)
+            schedule_cuda(steps, forms->arena);
+        else if (steps)
+            schedule_cpu(steps, &compilation->target.shape, forms->arena);
+    }
+    trace_kernels(forms, PASS_SCHEDULE, gpu, before, start);
+    verify_kernels(forms, PASS_SCHEDULE, gpu, compilation);
+}
+
+static void plan_parts(Compilation *compilation, VariantForms *forms, bool gpu) {
+    double start = now_ms();
+    uint32_t before = kernel_count(forms, gpu);
+    for (int part = 0; part < PART_COUNT; part++) {
+        StepProgram *steps = *steps_of(&forms->parts[part], gpu);
+        if (steps) plan(steps, forms->arena);
+    }
+    trace_kernels(forms, PASS_PLAN, gpu, before, start);
+    verify_kernels(forms, PASS_PLAN, gpu, compilation);
+}
+
+/* fuse to plan, for one target. */
+static void back(Compilation *compilation, VariantForms *forms, bool gpu) {
+    Pass last = compilation->options.last;
+    if (last < PASS_FUSE || forms->broken) return;
+    fuse_parts(compilation, forms, gpu);
+    if (last < PASS_SCHEDULE || forms->broken) return;
+    schedule_parts(compilation, forms, gpu);
+    if (last < PASS_PLAN || forms->broken) return;
+    plan_parts(compilation, forms, gpu);
 }
 
 /* simplify to plan: nothing shared, so variants run side by side. */
 static void middle(void *context, uint32_t at) {
     Compilation *compilation = context;
     VariantForms *forms = &compilation->variants.at[at];
-    Pass last = compilation->options.last;
-    if (last < PASS_SIMPLIFY || forms->broken) return;
+    if (compilation->options.last < PASS_SIMPLIFY || forms->broken) return;
 
     double start = now_ms();
     uint32_t before = node_count(forms);
@@ -127,33 +183,11 @@ static void middle(void *context, uint32_t at) {
             forms->parts[part].graph = simplify(forms->parts[part].graph, forms->arena);
     trace(forms, PASS_SIMPLIFY, "nodes", before, node_count(forms), start);
     verify_graphs(forms, PASS_SIMPLIFY, compilation);
-    if (last < PASS_FUSE || forms->broken) return;
 
-    start = now_ms();
     forms->layout = trial_layout(forms->study->hypers.count, forms->program->param_count,
                                  forms->program->states.count, forms->program->real);
-    for (int part = 0; part < PART_COUNT; part++) {
-        if (!forms->parts[part].graph) continue;
-        forms->parts[part].steps = to_kernels(compilation, forms, forms->parts[part].graph);
-        forms->parts[part].steps->advance = part == PART_TRAIN;
-    }
-    trace(forms, PASS_FUSE, "kernels", 0, kernel_count(forms), start);
-    verify_kernels(forms, PASS_FUSE, compilation);
-    if (last < PASS_SCHEDULE || forms->broken) return;
-
-    start = now_ms();
-    for (int part = 0; part < PART_COUNT; part++)
-        if (forms->parts[part].steps)
-            schedule_cpu(forms->parts[part].steps, &compilation->target.shape, forms->arena);
-    trace(forms, PASS_SCHEDULE, "kernels", kernel_count(forms), kernel_count(forms), start);
-    verify_kernels(forms, PASS_SCHEDULE, compilation);
-    if (last < PASS_PLAN || forms->broken) return;
-
-    start = now_ms();
-    for (int part = 0; part < PART_COUNT; part++)
-        if (forms->parts[part].steps) plan(forms->parts[part].steps, forms->arena);
-    trace(forms, PASS_PLAN, "kernels", kernel_count(forms), kernel_count(forms), start);
-    verify_kernels(forms, PASS_PLAN, compilation);
+    back(compilation, forms, false);
+    if (compilation->options.cuda) back(compilation, forms, true);
 }
 
 /* ---- data sets written in the language ---- */

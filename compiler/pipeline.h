@@ -10,7 +10,13 @@
  *     schedule   vector axes, tiles, packing                     kernel/schedule_cpu.c
  *     plan       lifetimes, one scratch arena, offsets           kernel/plan.c
  *     emit_llvm  kernels -> objects, equal kernels once          emit/emit_llvm.c
+ *     emit_cuda  kernels -> CUDA C, equal kernels once           emit/emit_cuda.c
+ *     nvrtc      CUDA C -> cubins and PTX                        emit/nvrtc.c
  *     link       objects + descriptor + runtime -> executable    emit/descriptor.c, emit/link.c
+ *
+ * A program for GPUs is for the CPU, too: fuse, schedule (kernel/schedule_cuda.c) and plan run a
+ * second time on the same simplified graphs, for the GPU, and emit_cuda and nvrtc on what they
+ * made.
  *
  * Behind every pass the form's verifier runs when `verify` is set. Front-end passes report into
  * diags and run one variant after the other; simplify to plan run per variant in parallel, each in
@@ -42,16 +48,19 @@ typedef enum {
 extern const char *const pass_names[PASS_COUNT];
 
 typedef struct {
-    const char *path; /* main file */
-    const char *cpu;  /* "native" or an LLVM CPU name */
-    Pass last;        /* stop behind this pass */
+    const char *path;         /* main file */
+    const char *cpu;          /* "native" or an LLVM CPU name */
+    Pass last;                /* stop behind this pass */
+    bool cuda;                /* for NVIDIA GPUs, too */
+    const char *const *archs; /* what cubins (sm_80) and PTX (compute_80) are for */
+    uint32_t arch_count;
     bool no_fuse, no_simplify, verify, trace, json;
 } CompileOptions;
 
-/* One graph on its way: before and behind simplify, then as kernels. */
+/* One graph on its way: before and behind simplify, then as kernels of the CPU and of the GPU. */
 typedef struct {
     Graph *graph;
-    StepProgram *steps;
+    StepProgram *steps, *gpu; /* gpu: NULL without options.cuda */
 } PartForms;
 
 typedef struct {
@@ -98,9 +107,11 @@ void compilation_release(Compilation *compilation);
 /* The symbol of a kernel, made on first sight of its signature. */
 const char *compilation_symbol(Compilation *compilation, const Kernel *kernel);
 
-/* emit_llvm and link (build.c): writes the executable, atomically. NULL, or what went wrong.
- * `trace`: a line per step. */
-const char *build_executable(Compilation *compilation, const char *output, Text *trace);
+/* emit_llvm, emit_cuda, nvrtc and link (build.c): writes the executable, atomically. NULL, or what
+ * went wrong; "": errors are in diags. `dump`: a directory for the descriptor and the GPU's code,
+ * or NULL. `trace`: a line per step. */
+const char *build_executable(Compilation *compilation, const char *output, const char *dump,
+                             Text *trace);
 
 /* C text of the program descriptor, `tunec emit descriptor`. */
 void build_descriptor(Compilation *compilation, Text *out);

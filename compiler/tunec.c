@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "compiler/cuda.h"
 #include "compiler/emit.h"
+#include "compiler/files.h"
 #include "grammar/parse.h"
 
 #define VERSION "0.1.0"
@@ -21,24 +23,36 @@ static const char usage[] =
     "  check F               report mistakes only\n"
     "  explain F             variants, hyperparameters, kernels, flops, bytes\n"
     "  emit STAGE F          print a form of the program; STAGE is one of\n"
-    "                          tree checked graph grad kernels schedule plan llvm asm descriptor\n"
+    "                          tree checked graph grad kernels schedule plan llvm asm descriptor,\n"
+    "                          for GPUs cuda (CUDA C), ptx, resources (registers, spills, memory)\n"
     "  fmt F [--write]       print F in the house style, or rewrite it\n"
     "\n"
     "options\n"
     "  -o P                  build: the executable's path\n"
     "  --cpu NAME            compile for this processor (default: native; for instance x86-64-v3)\n"
+    "  --target cpu|cuda     build, run: for the CPU alone (default), or for it and NVIDIA GPUs;\n"
+    "                        emit kernels, schedule, plan, descriptor: that target's\n"
+    "  --gpu NAMES           GPUs that get code of their own (default: sm_80,sm_90a); all others\n"
+    "                        from sm_80 on get PTX, which their driver compiles; emit ptx,\n"
+    "                        resources: of these\n"
+    "  --dump DIR            build, run: every form on the way into files of DIR\n"
     "  --trace               a line per pass: variant, size before and after, milliseconds\n"
     "  --verify              check every form behind every pass\n"
-    "  --json                mistakes as JSON\n"
+    "  --json                mistakes as JSON; emit resources: the table, too\n"
     "  --after PASS          emit graph: behind elaborate, grad, update or simplify\n"
     "  --variant V           emit: this variant, or all (default: the first)\n"
     "  --part P              emit: only init, train, evaluate, finish or generate\n"
     "  --kernel K            emit: only this kernel\n"
     "  --no-fuse, --no-simplify   leave a pass out; the results are the same bits\n"
-    "  -h, --help            this text        --version\n";
+    "  -h, --help            this text        --version\n"
+    "\n"
+    "environment\n"
+    "  TUNE_NVRTC            the file libnvrtc.so of CUDA, where it is not found by itself\n"
+    "  TUNE_CACHE            directory of compiled GPU kernels (default: ~/.cache/tune/nvrtc)\n"
+    "  CC                    the C compiler that links (default: cc)\n";
 
 typedef struct {
-    const char *self, *command, *file, *output;
+    const char *self, *command, *file, *output, *target, *gpus, *dump;
     CompileOptions compile;
     EmitRequest emit;
     bool write;
@@ -68,6 +82,9 @@ static bool take_option(Options *options, char **argv, int *at) {
     EmitRequest *emit = &options->emit;
     return take_value("-o", &options->output, argv, at) ||
            take_value("--cpu", &compile_options->cpu, argv, at) ||
+           take_value("--target", &options->target, argv, at) ||
+           take_value("--gpu", &options->gpus, argv, at) ||
+           take_value("--dump", &options->dump, argv, at) ||
            take_value("--after", &emit->after, argv, at) ||
            take_value("--variant", &emit->variant, argv, at) ||
            take_value("--part", &emit->part, argv, at) ||
@@ -81,9 +98,11 @@ static bool take_option(Options *options, char **argv, int *at) {
 }
 
 static const char *const option_names[] = {
-    "-o",       "--cpu",  "--after",   "--variant",     "--part",  "--kernel", "--trace",
-    "--verify", "--json", "--no-fuse", "--no-simplify", "--write", "--help",   "--version"};
+    "-o",        "--cpu",   "--target", "--gpu",     "--dump",       "--after",
+    "--variant", "--part",  "--kernel", "--trace",   "--verify",     "--json",
+    "--no-fuse", "--write", "--help",   "--version", "--no-simplify"};
 static const char *const commands[] = {"build", "run", "check", "explain", "emit", "fmt"};
+static const char *const targets[] = {"cpu", "cuda"};
 
 static int unknown(const char *what, const char *word, const char *const *names, size_t count) {
     const char *nearest = diag_nearest(word, names, (uint32_t)count);
@@ -123,11 +142,34 @@ static int read_options(Options *options, int argc, char **argv) {
     return unknown("command", options->command, commands, sizeof commands / sizeof *commands);
 }
 
+/* --target and --gpu, once the command is known. */
+static int choose_target(Options *options, Arena *arena) {
+    CompileOptions *compile_options = &options->compile;
+    bool stage = options->emit.stage && emit_is_gpu(&options->emit);
+    const char *target = options->target ? options->target : stage ? "cuda" : "cpu";
+    if (strcmp(target, "cpu") != 0 && strcmp(target, "cuda") != 0)
+        return unknown("target", target, targets, sizeof targets / sizeof *targets);
+    compile_options->cuda = strcmp(target, "cuda") == 0;
+    options->emit.gpu = compile_options->cuda;
+    if (options->gpus && !compile_options->cuda)
+        return usage_error("without '--target cuda' there is no use for --gpu", options->gpus);
+    if (stage && !compile_options->cuda)
+        return usage_error("only '--target cuda' has the form", options->emit.stage);
+    const char *problem = NULL;
+    CudaPurpose purpose = !stage                                    ? CUDA_PROGRAM
+                          : strcmp(options->emit.stage, "ptx") == 0 ? CUDA_PTX_TEXTS
+                                                                    : CUDA_CUBINS;
+    compile_options->archs =
+        cuda_archs(options->gpus, purpose, &compile_options->arch_count, &problem, arena);
+    if (compile_options->archs) return 0;
+    fprintf(stderr, "tunec: %s\ntry 'tunec --help'\n", problem);
+    return EXIT_USAGE;
+}
+
 /* ---- mistakes ---- */
 
-/* Exit status of a compilation that ended: 0, 1 for the user's mistakes, 70 for ours. */
-static int report(Compilation *compilation, bool finished) {
-    diags_print(compilation->diags, stderr, compilation->options.json);
+/* Exit status of the passes: 0, 1 for the user's mistakes, 70 for ours. */
+static int passes_status(Compilation *compilation, bool finished) {
     for (uint32_t i = 0; i < compilation->variants.count; i++) {
         VariantForms *forms = &compilation->variants.at[i];
         if (compilation->options.trace && forms->trace.at) fputs(forms->trace.at, stderr);
@@ -147,11 +189,19 @@ static int report(Compilation *compilation, bool finished) {
 static int compile_up_to(Compilation *compilation, Options *options, Pass last) {
     options->compile.last = last;
     bool finished = compile(compilation, &options->compile);
-    return report(compilation, finished);
+    return passes_status(compilation, finished);
 }
 
+/* The end of every command: what was collected about the program, once. */
+static int end(Compilation *compilation, int status) {
+    diags_print(compilation->diags, stderr, compilation->options.json);
+    compilation_release(compilation);
+    return status;
+}
+
+/* The message "" stands for errors that `end` prints. */
 static int fail(const char *problem) {
-    fprintf(stderr, "tunec: %s\n", problem);
+    if (*problem) fprintf(stderr, "tunec: %s\n", problem);
     return 1;
 }
 
@@ -164,13 +214,12 @@ static int build_to(Options *options, const char *output) {
         status = fail("nothing to build: the file declares no study");
     if (!status) {
         Text trace = {0};
-        const char *problem = build_executable(&compilation, output, &trace);
+        const char *problem = build_executable(&compilation, output, options->dump, &trace);
         if (options->compile.trace && trace.at) fputs(trace.at, stderr);
         text_release(&trace);
         if (problem) status = fail(problem);
     }
-    compilation_release(&compilation);
-    return status;
+    return end(&compilation, status);
 }
 
 static int command_build(Options *options) {
@@ -232,8 +281,7 @@ static int command_run(Options *options) {
 static int command_check(Options *options) {
     Compilation compilation;
     int status = compile_up_to(&compilation, options, PASS_UPDATE);
-    compilation_release(&compilation);
-    return status;
+    return end(&compilation, status);
 }
 
 static int command_explain(Options *options) {
@@ -245,8 +293,7 @@ static int command_explain(Options *options) {
         fputs(out.at, stdout);
         text_release(&out);
     }
-    compilation_release(&compilation);
-    return status;
+    return end(&compilation, status);
 }
 
 static int command_emit(Options *options) {
@@ -265,26 +312,7 @@ static int command_emit(Options *options) {
             fputs(out.at, stdout);
         text_release(&out);
     }
-    compilation_release(&compilation);
-    return status;
-}
-
-static int write_file(const char *path, const Text *text) {
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.tmp.%d", path, (int)getpid()) < 0) return fail(strerror(errno));
-    FILE *file = fopen(temporary, "w");
-    bool fine = file && fwrite(text->at, 1, text->bytes, file) == text->bytes;
-    if (file && (fflush(file) != 0 || fsync(fileno(file)) != 0)) fine = false;
-    if (file && fclose(file) != 0) fine = false;
-    if (fine && rename(temporary, path) != 0) fine = false;
-    int status = 0;
-    if (!fine) {
-        fprintf(stderr, "tunec: cannot write '%s': %s\n", path, strerror(errno));
-        unlink(temporary);
-        status = 1;
-    }
-    free(temporary);
-    return status;
+    return end(&compilation, status);
 }
 
 static int command_fmt(Options *options) {
@@ -293,14 +321,22 @@ static int command_fmt(Options *options) {
     if (!status) {
         Text out = {0};
         tree_format(compilation.tree, compilation.source, &out);
-        if (options->write)
-            status = write_file(options->file, &out);
-        else if (out.at)
+        if (options->write) {
+            const char *problem = file_write(options->file, out.at, out.bytes, compilation.program);
+            if (problem) status = fail(problem);
+        } else if (out.at)
             fputs(out.at, stdout);
         text_release(&out);
     }
-    compilation_release(&compilation);
-    return status;
+    return end(&compilation, status);
+}
+
+static int run_command(Options *options) {
+    static int (*const run[])(Options *) = {command_build,   command_run,  command_check,
+                                            command_explain, command_emit, command_fmt};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(options->command, commands[i]) == 0) return run[i](options);
+    return EXIT_USAGE;
 }
 
 int main(int argc, char **argv) {
@@ -316,9 +352,9 @@ int main(int argc, char **argv) {
     }
     int status = read_options(&options, argc, argv);
     if (status) return status;
-    static int (*const run[])(Options *) = {command_build,   command_run,  command_check,
-                                            command_explain, command_emit, command_fmt};
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(options.command, commands[i]) == 0) return run[i](&options);
-    return EXIT_USAGE;
+    Arena *arena = arena_new();
+    status = choose_target(&options, arena);
+    if (!status) status = run_command(&options);
+    arena_free(arena);
+    return status;
 }

@@ -29,10 +29,13 @@ _Static_assert(offsetof(TuneContext, trial) == CONTEXT_TRIAL &&
                    offsetof(TuneContext, metrics) == CONTEXT_METRICS,
                "entries find what the runtime passes");
 _Static_assert((int)TUNE_POINTS == (int)SEARCH_POINTS, "searches agree");
+_Static_assert((int)TUNE_GPU_TRIAL == (int)SPACE_TRIAL && (int)TUNE_GPU_FIELD == (int)SPACE_FIELD &&
+                   (int)TUNE_GPU_METRIC == (int)SPACE_METRIC,
+               "spaces agree");
 
 /* ---- literals ---- */
 
-static void print_string(Text *out, const char *text) {
+void descriptor_string(Text *out, const char *text) {
     if (!text) {
         text_add(out, "0");
         return;
@@ -70,7 +73,7 @@ static void print_strings(Text *out, const char *name, const char *const *at, ui
     text_printf(out, "static const char *const %s[] = {", name);
     for (uint32_t i = 0; i < count; i++) {
         text_add(out, i ? ", " : "");
-        print_string(out, at[i]);
+        descriptor_string(out, at[i]);
     }
     text_add(out, "};\n");
 }
@@ -132,11 +135,11 @@ static void print_fields(Text *out, const Data *data, uint32_t number, bool f64)
     for (uint32_t i = 0; i < data->fields.count; i++) {
         const Field *field = &data->fields.at[i];
         text_add(out, "    {.name = ");
-        print_string(out, field->name);
+        descriptor_string(out, field->name);
         text_printf(out, ", .type = %d, .elem = %d, ", field->type, field_elem(field->type, f64));
         print_dims(out, field->dims, field->rank);
         text_printf(out, ", .classes = %" PRId64 ", .file = ", field->classes);
-        print_string(out, field->file);
+        descriptor_string(out, field->file);
         reference(out, "columns", "columns", number, i, field->column_count > 0);
         reference(out, "class_names", "classes", number, i, field->class_names != NULL);
         text_printf(out, ", .column_count = %u},\n", field->column_count);
@@ -154,7 +157,7 @@ static void print_data(Text *out, const Descriptor *descriptor) {
         const Data *data = checked->data.at[d];
         const DescriptorData *extra = &descriptor->data[d];
         text_add(out, "    {.name = ");
-        print_string(out, data->decl->name);
+        descriptor_string(out, data->decl->name);
         text_printf(out, ", .kind = %d, .field_count = %u", data->kind, data->fields.count);
         if (data->fields.count) text_printf(out, ", .fields = fields_%u", d);
         text_printf(out, ", .has_split = {%s, %s, %s}", truth(data->has_split[0]),
@@ -163,7 +166,7 @@ static void print_data(Text *out, const Descriptor *descriptor) {
                     truth(data->fractions), truth(data->shuffle), data->split[0], data->split[1],
                     data->split[2]);
         text_printf(out, ", .seed = %" PRIu64 "u, .csv_file = ", data->seed);
-        print_string(out, data->csv_file);
+        descriptor_string(out, data->csv_file);
         text_printf(out, ", .csv_header = %s, .csv_separator = %d", truth(data->csv_header),
                     data->csv_separator);
         if (extra->generate)
@@ -195,7 +198,7 @@ static void print_hypers(Text *out, const Study *study, uint32_t s) {
     for (uint32_t h = 0; h < study->hypers.count; h++) {
         const Hyper *hyper = &study->hypers.at[h];
         text_add(out, "    {.name = ");
-        print_string(out, hyper->name);
+        descriptor_string(out, hyper->name);
         text_printf(out,
                     ", .role = %d, .domain = %d, .structural = %s, .log = %s, .integer = %s, "
                     ".reciprocal = %s, .booleans = %s",
@@ -221,7 +224,7 @@ static void print_params(Text *out, const Program *program, uint32_t s, uint32_t
         int64_t dims[MAX_RANK];
         for (uint32_t d = 0; d < param->type.rank; d++) dims[d] = param->type.dims[d].size;
         text_add(out, "    {.name = ");
-        print_string(out, param->name);
+        descriptor_string(out, param->name);
         text_add(out, ", ");
         print_dims(out, dims, param->type.rank);
         text_printf(out, ", .offset = %" PRId64 "},\n", param->offset);
@@ -254,15 +257,18 @@ static void print_entry(Text *out, const char *member, const char *symbol) {
 }
 
 static void print_variants(Text *out, const Study *study, const DescriptorVariant *variants,
+                           const DescriptorGpu *gpu, const DescriptorGpuVariant *gpu_variants,
                            uint32_t s) {
-    for (uint32_t v = 0; v < study->variants.count; v++)
+    for (uint32_t v = 0; v < study->variants.count; v++) {
         print_variant_parts(out, study, &variants[v], s, v);
+        if (gpu) descriptor_gpu_variant(&gpu_variants[v], gpu->sources, s, v, out);
+    }
     text_printf(out, "static const TuneVariant variants_%u[] = {\n", s);
     for (uint32_t v = 0; v < study->variants.count; v++) {
         const DescriptorVariant *variant = &variants[v];
         const Program *program = variant->program;
         text_add(out, "    {.name = ");
-        print_string(out, study->variants.at[v].name);
+        descriptor_string(out, study->variants.at[v].name);
         reference(out, "choice", "choice", s, v, study->hypers.count > 0);
         text_printf(out, ", .batch = %" PRId64 ", .evaluate_batch = %" PRId64, program->batch,
                     program->evaluate_batch);
@@ -279,7 +285,9 @@ static void print_variants(Text *out, const Study *study, const DescriptorVarian
         print_entry(out, "train", variant->train);
         print_entry(out, "evaluate", variant->evaluate);
         print_entry(out, "finish", variant->finish);
-        text_printf(out, ", .step_flops = %.17g},\n", variant->step_flops);
+        text_printf(out, ", .step_flops = %.17g", variant->step_flops);
+        if (gpu) text_printf(out, ", .gpu = &gpu_%u_%u", s, v);
+        text_add(out, "},\n");
     }
     text_add(out, "};\n");
 }
@@ -292,7 +300,7 @@ static void print_study_tables(Text *out, const Study *study, const Program *pro
         text_printf(out, "static const char *const %s[] = {", name.at);
         for (uint32_t i = 0; i < count; i++) {
             text_add(out, i ? ", " : "");
-            print_string(out, program->metrics.at[i].name);
+            descriptor_string(out, program->metrics.at[i].name);
         }
         text_add(out, "};\n");
     }
@@ -332,9 +340,9 @@ static int data_number(const Checked *checked, const Data *data) {
 static void print_study(Text *out, const Checked *checked, const Study *study, bool goal,
                         const Program *program, uint32_t s) {
     text_add(out, "    {.name = ");
-    print_string(out, study->decl->name);
+    descriptor_string(out, study->decl->name);
     text_add(out, ", .goal = ");
-    print_string(out, goal ? study->goal : NULL);
+    descriptor_string(out, goal ? study->goal : NULL);
     text_printf(out, ", .data = %d, .real = %d, .hyper_count = %u",
                 data_number(checked, study->data), study->f64 ? TUNE_F64 : TUNE_F32,
                 study->hypers.count);
@@ -363,13 +371,14 @@ static void print_study(Text *out, const Checked *checked, const Study *study, b
 static void print_studies(Text *out, const Descriptor *descriptor) {
     const StudyList *studies = &descriptor->checked->studies;
     const DescriptorVariant *variants = descriptor->variants;
-    for (uint32_t s = 0; s < studies->count; s++) {
+    const DescriptorGpu *gpu = descriptor->gpu;
+    for (uint32_t s = 0, first = 0; s < studies->count; s++) {
         print_hypers(out, studies->at[s], s);
-        print_variants(out, studies->at[s], variants, s);
-        print_study_tables(out, studies->at[s], variants[0].program, s);
-        variants += studies->at[s]->variants.count;
+        print_variants(out, studies->at[s], variants + first, gpu,
+                       gpu ? gpu->variants + first : NULL, s);
+        print_study_tables(out, studies->at[s], variants[first].program, s);
+        first += studies->at[s]->variants.count;
     }
-    variants = descriptor->variants;
     text_add(out, "static const TuneStudy studies[] = {\n");
     for (uint32_t s = 0; s < studies->count; s++) {
         print_study(out, descriptor->checked, studies->at[s], descriptor->source_text != NULL,
@@ -399,21 +408,31 @@ static void print_declarations(Text *out, const Descriptor *descriptor) {
         print_declaration(out, descriptor->data[d].generate);
 }
 
+static void print_gpu(Text *out, const DescriptorGpu *gpu) {
+    text_printf(out,
+                ",\n    .gpu_module_count = %u, .gpu_modules = tune_gpu_modules, .gpu_steps = %u, "
+                ".gpu_fingerprint = 0x%016" PRIx64 "u,\n    .virtual_gpu = ",
+                gpu->module_count, gpu->steps, gpu->fingerprint);
+    descriptor_string(out, gpu->virtual_gpu);
+}
+
 void descriptor_write(const Descriptor *descriptor, Text *out) {
     text_add(out, "#include \"runtime/program.h\"\n\n");
+    if (descriptor->gpu) text_add(out, "extern const TuneGpuModule tune_gpu_modules[];\n");
     print_declarations(out, descriptor);
     print_data(out, descriptor);
     print_studies(out, descriptor);
     text_printf(out, "const TuneProgram tune_program = {\n    .abi = %d, .name = ", TUNE_ABI);
-    print_string(out, descriptor->name);
+    descriptor_string(out, descriptor->name);
     text_printf(out, ", .fingerprint = 0x%016" PRIx64 "u,\n    .cpu = ", descriptor->fingerprint);
-    print_string(out, descriptor->cpu);
+    descriptor_string(out, descriptor->cpu);
     text_add(out, ", .cpu_features = ");
-    print_string(out, descriptor->cpu_features);
+    descriptor_string(out, descriptor->cpu_features);
     text_printf(out, ",\n    .data_count = %u, ", descriptor->checked->data.count);
     if (descriptor->checked->data.count) text_add(out, ".data = data, ");
     text_printf(out, ".study_count = %u, .studies = studies,\n    .source =\n    ",
                 descriptor->checked->studies.count);
-    print_string(out, descriptor->source_text);
+    descriptor_string(out, descriptor->source_text);
+    if (descriptor->gpu) print_gpu(out, descriptor->gpu);
     text_add(out, "\n};\n");
 }

@@ -16,12 +16,6 @@
 
 extern char **environ;
 
-struct LinkJob {
-    const char *directory, *object;
-    const Installation *where;
-    pid_t descriptor;
-};
-
 /* ---- where things are ---- */
 
 static bool exists(const char *path) {
@@ -43,6 +37,8 @@ Installation installation_find(Arena *arena) {
     where.stdlib = first_existing(arena, self, "../share/tune/stdlib", TUNE_SOURCE_DIR "/stdlib");
     where.include = first_existing(arena, self, "../share/tune/include", TUNE_SOURCE_DIR);
     where.library = first_existing(arena, self, "../lib/tune", TUNE_BINARY_DIR);
+    where.virtual_gpu = first_existing(arena, self, "../lib/tune/vgpu/libcuda.so.1",
+                                       TUNE_BINARY_DIR "/vgpu/libcuda.so.1");
     return where;
 }
 
@@ -104,15 +100,12 @@ static const char *write_text(const char *path, const char *text, Arena *arena) 
     return fine ? NULL : arena_printf(arena, "cannot write '%s': %s", path, strerror(errno));
 }
 
-LinkJob *link_start(const char *directory, const char *descriptor_c, const Installation *where,
-                    Arena *arena, const char **problem) {
-    LinkJob *job = arena_alloc(arena, sizeof *job);
-    char *source = arena_printf(arena, "%s/descriptor.c", directory);
-    job->directory = directory;
-    job->where = where;
-    job->object = arena_printf(arena, "%s/descriptor.o", directory);
-    *problem = write_text(source, descriptor_c, arena);
-    if (*problem) return NULL;
+const char *cc_start(CcJob *job, const char *directory, const char *name, const char *text,
+                     const Installation *where, Arena *arena) {
+    *job = (CcJob){directory, name, 0};
+    char *source = arena_printf(arena, "%s/%s.c", directory, name);
+    const char *problem = write_text(source, text, arena);
+    if (problem) return problem;
     char *argv[] = {(char *)compiler(),
                     "-O0",
                     "-w",
@@ -121,28 +114,32 @@ LinkJob *link_start(const char *directory, const char *descriptor_c, const Insta
                     arena_printf(arena, "-I%s", where->include),
                     source,
                     "-o",
-                    (char *)job->object,
+                    arena_printf(arena, "%s/%s.o", directory, name),
                     NULL};
-    *problem =
-        start(argv, arena_printf(arena, "%s/descriptor.log", directory), &job->descriptor, arena);
-    return *problem ? NULL : job;
+    pid_t process;
+    problem = start(argv, arena_printf(arena, "%s/%s.log", directory, name), &process, arena);
+    if (!problem) job->process = process;
+    return problem;
 }
 
-const char *link_finish(LinkJob *job, const char *const *objects, uint32_t count,
-                        const char *output, Arena *arena) {
-    const char *problem = finish(job->descriptor, "compiling the program descriptor",
-                                 arena_printf(arena, "%s/descriptor.log", job->directory), arena);
-    if (problem) return problem;
+const char *cc_finish(CcJob *job, Arena *arena) {
+    if (!job->process) return NULL;
+    pid_t process = (pid_t)job->process;
+    job->process = 0;
+    return finish(process, arena_printf(arena, "compiling the program's %s", job->name),
+                  arena_printf(arena, "%s/%s.log", job->directory, job->name), arena);
+}
 
+const char *link_executable(const char *directory, const char *const *objects, uint32_t count,
+                            const Installation *where, const char *output, Arena *arena) {
     Vec(char *) argv = {0};
     char *temporary = arena_printf(arena, "%s.tmp.%d", output, (int)getpid());
     vec_push(arena, &argv, (char *)compiler());
     if (has_gold()) vec_push(arena, &argv, "-fuse-ld=gold");
     vec_push(arena, &argv, "-o");
     vec_push(arena, &argv, temporary);
-    vec_push(arena, &argv, (char *)job->object);
     for (uint32_t i = 0; i < count; i++) vec_push(arena, &argv, (char *)objects[i]);
-    vec_push(arena, &argv, arena_printf(arena, "%s/libtune_runtime.a", job->where->library));
+    vec_push(arena, &argv, arena_printf(arena, "%s/libtune_runtime.a", where->library));
     vec_push(arena, &argv, TUNE_SQLITE_LIBRARY);
     vec_push(arena, &argv, TUNE_ZLIB_LIBRARY);
     vec_push(arena, &argv, TUNE_JANSSON_LIBRARY);
@@ -151,18 +148,15 @@ const char *link_finish(LinkJob *job, const char *const *objects, uint32_t count
 #endif
     vec_push(arena, &argv, "-lm");
     vec_push(arena, &argv, "-lpthread");
+    vec_push(arena, &argv, "-ldl");
     vec_push(arena, &argv, NULL);
 
-    char *log = arena_printf(arena, "%s/link.log", job->directory);
+    char *log = arena_printf(arena, "%s/link.log", directory);
     pid_t pid;
-    problem = start(argv.at, log, &pid, arena);
+    const char *problem = start(argv.at, log, &pid, arena);
     if (!problem) problem = finish(pid, "linking", log, arena);
     if (!problem && rename(temporary, output) != 0)
         problem = arena_printf(arena, "cannot write '%s': %s", output, strerror(errno));
     if (problem) unlink(temporary);
     return problem;
-}
-
-void link_abandon(LinkJob *job) {
-    while (waitpid(job->descriptor, NULL, 0) < 0 && errno == EINTR) continue;
 }

@@ -1,5 +1,5 @@
 /* objects + descriptor + runtime -> executable, with the system's cc as compiler of the descriptor
- * and as linker driver. The descriptor is compiled in the background while kernels compile. */
+ * and as linker driver. C text is compiled in the background while kernels compile. */
 #ifndef TUNE_COMPILER_EMIT_LINK_H
 #define TUNE_COMPILER_EMIT_LINK_H
 
@@ -7,25 +7,28 @@
 
 #include "grammar/arena.h"
 
-/* Where the runtime library, program.h and the standard library are: beside tunec (../lib/tune when
- * installed), else where it was built. */
+/* Where the runtime library, program.h, the standard library and the virtual GPU's libcuda.so.1
+ * are: beside tunec (../lib/tune when installed), else where it was built. */
 typedef struct {
-    const char *stdlib, *include, *library;
+    const char *stdlib, *include, *library, *virtual_gpu;
 } Installation;
 Installation installation_find(Arena *arena);
 
-typedef struct LinkJob LinkJob;
+/* A C file on its way to DIRECTORY/NAME.o. */
+typedef struct {
+    const char *directory, *name;
+    long process; /* of cc; 0: none */
+} CcJob;
 
-/* Starts compiling descriptor_c (text) in `directory`. NULL: *problem says why. */
-LinkJob *link_start(const char *directory, const char *descriptor_c, const Installation *where,
-                    Arena *arena, const char **problem);
+/* Starts compiling `text` in `directory`. NULL, or what went wrong. */
+const char *cc_start(CcJob *job, const char *directory, const char *name, const char *text,
+                     const Installation *where, Arena *arena);
+/* Waits for it; nothing when it was never started. NULL, or what cc says. */
+const char *cc_finish(CcJob *job, Arena *arena);
 
-/* Waits for the descriptor, links everything into `output` (written under another name, then
- * renamed). NULL, or what went wrong. Ends the job in any case. */
-const char *link_finish(LinkJob *job, const char *const *objects, uint32_t count,
-                        const char *output, Arena *arena);
-
-/* Waits for the descriptor's compiler and links nothing. */
-void link_abandon(LinkJob *job);
+/* Links objects and the runtime into `output` (written under another name, then renamed). NULL, or
+ * what went wrong. */
+const char *link_executable(const char *directory, const char *const *objects, uint32_t count,
+                            const Installation *where, const char *output, Arena *arena);
 
 #endif
