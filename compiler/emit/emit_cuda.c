@@ -38,9 +38,8 @@ static bool is_reserved(const char *name) {
 
 /* v14, v14_2, bits3, s0_r0: names of values. */
 static bool is_value_name(const char *name) {
-    size_t letters = strspn(name, "bitsvr");
-    return letters && strspn(name + letters, "0123456789_r") == strlen(name + letters) &&
-           name[letters];
+    size_t letters = strncmp(name, "bits", 4) ? strspn(name, "vs") == 1 : 4;
+    return letters && isdigit((unsigned char)name[letters]);
 }
 
 static bool is_axis_name(const Kernel *kernel, const char *name) {

@@ -129,8 +129,26 @@ static void print_axes(const Printer *p, uint32_t set) {
         if (set >> i & 1) text_printf(p->out, " %s", p->kernel->axes[i].name);
 }
 
+/* Of the whole kernel, when it is for a GPU. */
+static void print_gpu(const Kernel *kernel, Text *out) {
+    const GpuSchedule *gpu = &kernel->gpu;
+    switch (gpu->form) {
+    case GPU_NONE: break;
+    case GPU_POINTS: text_printf(out, "points, %u per thread", gpu->points); break;
+    case GPU_ROWS: text_printf(out, "rows, %u threads each", gpu->row_threads); break;
+    case GPU_COLUMNS: text_printf(out, "columns, %u threads each", gpu->row_threads); break;
+    case GPU_CONTRACT:
+        text_printf(out, "tile %u x %u x %u, %u x %u per thread", gpu->tile_m, gpu->tile_n,
+                    gpu->tile_k, gpu->thread_m, gpu->thread_n);
+        break;
+    }
+    text_printf(out, ", %u threads, %" PRId64 " blocks, %u bytes shared", gpu->threads, gpu->blocks,
+                gpu->shared_bytes);
+}
+
 static void print_schedule(const Printer *p, const Stage *stage) {
     const Contraction *c = stage->contraction;
+    if (p->kernel->gpu.form != GPU_NONE) return;
     if (stage->vector_axis >= 0)
         text_printf(p->out, "  # vector %s, unroll %u", p->kernel->axes[stage->vector_axis].name,
                     stage->unroll);
@@ -172,11 +190,17 @@ static void print_stage(const Printer *p, uint32_t number, bool scheduled) {
     }
 }
 
+/* "i=100", or of one that was cut "i=1024(of 135568, axis 0 counts chunks)". */
+static void print_axis(const Axis *axis, Text *out) {
+    text_printf(out, " %s=%" PRId64, axis->name, axis->extent);
+    if (axis->chunks)
+        text_printf(out, "(of %" PRId64 ", axis %u counts chunks)", axis->whole, axis->chunks - 1);
+}
+
 static void print_header(const Printer *p) {
     const Kernel *kernel = p->kernel;
     text_printf(p->out, "kernel %s  axes", p->canonical ? "k" : kernel->name);
-    for (uint32_t i = 0; i < kernel->axis_count; i++)
-        text_printf(p->out, " %s=%" PRId64, kernel->axes[i].name, kernel->axes[i].extent);
+    for (uint32_t i = 0; i < kernel->axis_count; i++) print_axis(&kernel->axes[i], p->out);
     if (!kernel->axis_count) text_add(p->out, " none");
     text_printf(p->out, "  outer %u", kernel->outer_count);
 }
@@ -214,7 +238,11 @@ void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, 
                  arena_alloc(scratch, (kernel->exprs.count + 1) * sizeof(uint32_t))};
     count_uses(kernel, p.uses);
     print_header(&p);
-    if (scheduled) text_printf(out, "  lanes %u", kernel->lanes);
+    if (scheduled && kernel->gpu.form == GPU_NONE) text_printf(out, "  lanes %u", kernel->lanes);
+    if (scheduled && kernel->gpu.form != GPU_NONE) {
+        text_add(out, "  gpu ");
+        print_gpu(kernel, out);
+    }
     if (sources) print_places(kernel, sources, out, scratch);
     text_add(out, "\n");
     print_body(&p, scheduled);
@@ -242,6 +270,10 @@ static void print_types(const Kernel *kernel, Text *out) {
     for (uint32_t e = 0; e < kernel->exprs.count; e++)
         text_printf(out, "%s%s", e ? " " : "  elems ", elem_name(kernel->exprs.at[e].elem));
     text_printf(out, "\n  lanes %u%s\n", kernel->lanes, kernel->generate ? " generate" : "");
+    if (kernel->gpu.form == GPU_NONE) return;
+    text_add(out, "  gpu ");
+    print_gpu(kernel, out);
+    text_add(out, "\n");
 }
 
 void kernel_signature(const Kernel *kernel, Text *out) {

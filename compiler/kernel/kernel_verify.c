@@ -41,6 +41,25 @@ static bool check_name(Verifier *v) {
     return true;
 }
 
+/* An inner axis that counts positions in a chunk, whose number is an outer one; no chunk is empty.
+ */
+static bool check_chunks(Verifier *v, uint32_t at) {
+    const Axis *axis = &v->kernel->axes[at];
+    if (!axis->chunks) return true;
+    if (at < v->kernel->outer_count || axis->chunks > v->kernel->outer_count)
+        return broken(v, "axis %s counts positions in chunks that no outer axis counts",
+                      axis->name);
+    int64_t chunks = v->kernel->axes[axis->chunks - 1].extent;
+    if (axis->whole > chunks * axis->extent || axis->whole <= (chunks - 1) * axis->extent)
+        return broken(v, "axis %s is %" PRId64 " long, in %" PRId64 " chunks of %" PRId64,
+                      axis->name, axis->whole, chunks, axis->extent);
+    for (uint32_t i = 0; i < at; i++)
+        if (v->kernel->axes[i].chunks == axis->chunks)
+            return broken(v, "axes %s and %s count in the same chunks", v->kernel->axes[i].name,
+                          axis->name);
+    return true;
+}
+
 static bool check_axes(Verifier *v) {
     const Kernel *kernel = v->kernel;
     if (kernel->axis_count > MAX_AXES || kernel->outer_count > kernel->axis_count)
@@ -49,6 +68,7 @@ static bool check_axes(Verifier *v) {
         v->extents[i] = kernel->axes[i].extent;
         if (v->extents[i] < 1)
             return broken(v, "axis %s has extent %" PRId64, kernel->axes[i].name, v->extents[i]);
+        if (!check_chunks(v, i)) return false;
     }
     if (!kernel->stages.count || kernel->stages.count > 32)
         return broken(v, "%u stages", kernel->stages.count);
@@ -87,10 +107,26 @@ static bool check_special(Verifier *v) {
 
 /* ---- expressions ---- */
 
+/* What runs along an axis that was cut runs along its chunks just as far. */
 static bool check_affine(Verifier *v, const Affine *at) {
     for (uint32_t i = v->kernel->axis_count; i < MAX_AXES; i++)
         if (at->coeff[i]) return broken(v, "an index uses axis %u of %u", i, v->kernel->axis_count);
+    for (uint32_t i = 0; i < v->kernel->axis_count; i++) {
+        const Axis *axis = &v->kernel->axes[i];
+        if (!axis->chunks || !at->coeff[i]) continue;
+        if (at->coeff[axis->chunks - 1] != at->coeff[i] * axis->extent)
+            return broken(v, "an index runs along %s, and along its chunks otherwise", axis->name);
+    }
     return true;
+}
+
+/* How far an index gets along axis i from its first place: of an axis that was cut together with
+ * its chunks, which are then 0. */
+static int64_t reach(const Verifier *v, const Affine *at, uint32_t i) {
+    for (uint32_t k = 0; k < v->kernel->axis_count; k++)
+        if (v->kernel->axes[k].chunks == i + 1 && at->coeff[k]) return 0;
+    int64_t count = v->kernel->axes[i].chunks ? v->kernel->axes[i].whole : v->extents[i];
+    return at->coeff[i] * (count - 1);
 }
 
 static bool check_range(Verifier *v, const Buffer *buffer, Affine at, int gather,
@@ -102,8 +138,8 @@ static bool check_range(Verifier *v, const Buffer *buffer, Affine at, int gather
     }
     int64_t low = at.offset, high = at.offset;
     for (uint32_t i = 0; i < v->kernel->axis_count; i++) {
-        int64_t reach = at.coeff[i] * (v->extents[i] - 1);
-        *(reach < 0 ? &low : &high) += reach;
+        int64_t far = reach(v, &at, i);
+        *(far < 0 ? &low : &high) += far;
     }
     if (low >= 0 && high < limit) return true;
     return broken(v, "%s of '%s' at %" PRId64 " .. %" PRId64 " of %" PRId64, what, buffer->name,
@@ -249,12 +285,15 @@ static bool is_injective(const Verifier *v, const Affine *at, uint32_t axes) {
     uint32_t left = 0;
     for (uint32_t i = 0; i < v->kernel->axis_count; i++)
         if (axes >> i & 1 && v->extents[i] > 1) left |= 1u << i;
+    for (uint32_t i = 0; i < v->kernel->axis_count; i++) /* an axis that was cut is one again */
+        if (left >> i & 1 && v->kernel->axes[i].chunks && at->coeff[i])
+            left &= ~(1u << (v->kernel->axes[i].chunks - 1));
     while (left) {
         uint32_t best = MAX_AXES;
         for (uint32_t i = 0; i < v->kernel->axis_count; i++)
             if (left >> i & 1 && (best == MAX_AXES || at->coeff[i] < at->coeff[best])) best = i;
         if (at->coeff[best] <= reached) return false;
-        reached += at->coeff[best] * (v->extents[best] - 1);
+        reached += reach(v, at, best);
         left &= ~(1u << best);
     }
     return true;
@@ -310,8 +349,7 @@ static bool same_place(const Affine *a, const Affine *b) {
 
 static void store_range(const Verifier *v, const Store *store, int64_t *low, int64_t *high) {
     *low = *high = store->at.offset;
-    for (uint32_t i = 0; i < v->kernel->axis_count; i++)
-        *high += store->at.coeff[i] * (v->extents[i] - 1);
+    for (uint32_t i = 0; i < v->kernel->axis_count; i++) *high += reach(v, &store->at, i);
 }
 
 static bool check_pair(Verifier *v, const Store *a, const Store *b) {

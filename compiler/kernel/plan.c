@@ -121,17 +121,27 @@ static bool is_workspace(const StepProgram *program, const Buffer *buffer) {
     return false;
 }
 
+/* Iterations of a stage; of an axis that was cut into chunks the whole, once. */
+static int64_t iterations(const Kernel *kernel, const Stage *stage) {
+    uint32_t axes = ((1u << kernel->outer_count) - 1) | stage->inner;
+    int64_t count = 1;
+    for (uint32_t a = 0; a < kernel->axis_count; a++) {
+        const Axis *axis = &kernel->axes[a];
+        if (!(axes >> a & 1) || !axis->chunks) continue;
+        axes &= ~(1u << a | 1u << (axis->chunks - 1));
+        count *= axis->whole;
+    }
+    for (uint32_t a = 0; a < kernel->axis_count; a++)
+        if (axes >> a & 1) count *= kernel->axes[a].extent;
+    return count;
+}
+
 static int64_t stored_count(const Kernel *kernel, const Buffer *buffer) {
     int64_t count = 0;
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         const Stage *stage = &kernel->stages.at[s];
         for (uint32_t i = 0; i < stage->stores.count; i++) {
-            if (stage->stores.at[i].buffer != buffer) continue;
-            int64_t stores = 1;
-            for (uint32_t a = 0; a < kernel->axis_count; a++)
-                if (a < kernel->outer_count || stage->inner >> a & 1)
-                    stores *= kernel->axes[a].extent;
-            count += stores;
+            if (stage->stores.at[i].buffer == buffer) count += iterations(kernel, stage);
         }
     }
     return count;
