@@ -130,29 +130,50 @@ static const char *column_of(const Product *product) {
                          product->across);
 }
 
-/* The block's first row and column, its outer axes, and the thread's place in the tile: a warp is 8
- * columns of threads, or as many as there are, by the rest in rows. */
+/* const int NAME = block / below % count * step, as short as it can be. */
+static void print_number(CudaPrinter *p, const char *name, int64_t below, int64_t count,
+                         uint32_t step) {
+    Arena *arena = p->arena;
+    const char *down = below == 1 ? "" : arena_printf(arena, " / %" PRId64, below);
+    const char *up = step == 1 ? "" : arena_printf(arena, " * %u", step);
+    if (count == 1)
+        cuda_line(p, "const int %s = 0;\n", name);
+    else
+        cuda_line(p, "const int %s = blockIdx.x%s %% %" PRId64 "%s;\n", name, down, count, up);
+}
+
+/* const int NAME = (warp… * lanes + lane…) * run: the thread's first row or column, where `threads`
+ * threads stand along that side. */
+static void print_first(CudaPrinter *p, const char *name, const char *warp, const char *lane,
+                        uint32_t lanes, uint32_t threads, uint32_t run) {
+    bool many = threads > lanes;
+    if (many) lane = arena_printf(p->arena, "%s * %u + %s", warp, lanes, lane);
+    if (run > 1) lane = arena_printf(p->arena, many ? "(%s) * %u" : "%s * %u", lane, run);
+    cuda_line(p, "const int %s = %s;\n", name, lane);
+}
+
+/* The thread's place in the tile, the block's, its outer axes. A warp is 8 columns of threads, or
+ * as many as there are, by the rest in rows. */
 static void print_places(const Product *product) {
     CudaPrinter *p = product->p;
     const GpuSchedule *gpu = product->gpu;
     uint32_t lanes = least(8, product->across);
     if (32 > lanes * product->down) lanes = 32 / product->down;
     uint32_t warps = product->across / lanes;
+    const char *warp_row = warps == 1 ? "warp" : arena_printf(p->arena, "warp / %u", warps);
     cuda_line(p, "const int thread = threadIdx.x, warp = thread / 32, lane = thread %% 32;\n");
-    cuda_line(p, "const int row = (warp / %u * %u + lane / %u) * %u;\n", warps, 32 / lanes, lanes,
-              product->run_m);
-    cuda_line(p, "const int column = (warp %% %u * %u + lane %% %u) * %u;\n", warps, lanes, lanes,
-              product->run_n);
-    cuda_line(p, "const int n0 = blockIdx.x %% %" PRId64 " * %u;\n", product->tiles_n, gpu->tile_n);
-    cuda_line(p, "const int m0 = blockIdx.x / %" PRId64 " %% %" PRId64 " * %u;\n", product->tiles_n,
-              product->tiles_m, gpu->tile_m);
+    print_first(p, "row", warp_row, arena_printf(p->arena, "lane / %u", lanes), 32 / lanes,
+                product->down, product->run_m);
+    print_first(p, "column", arena_printf(p->arena, "warp %% %u", warps),
+                arena_printf(p->arena, "lane %% %u", lanes), lanes, product->across,
+                product->run_n);
+    print_number(p, "n0", 1, product->tiles_n, gpu->tile_n);
+    print_number(p, "m0", product->tiles_n, product->tiles_m, gpu->tile_m);
     int64_t below = product->tiles_m * product->tiles_n;
     for (uint32_t i = p->kernel->outer_count; i-- > 0;) {
         int64_t extent = p->kernel->axes[i].extent;
         p->axis[i] = extent == 1 ? "0" : arena_printf(p->arena, "outer%u", i);
-        if (extent > 1)
-            cuda_line(p, "const int %s = blockIdx.x / %" PRId64 " %% %" PRId64 ";\n", p->axis[i],
-                      below, extent);
+        if (extent > 1) print_number(p, p->axis[i], below, extent, 1);
         below *= extent;
     }
 }
@@ -297,11 +318,11 @@ static void open_side(const Product *product, uint32_t axis, const char *name, c
     p->axis[axis] = name;
 }
 
-static void open_inside(CudaPrinter *p, const char *name, int64_t extent, uint32_t tile) {
-    if (extent % tile)
-        cuda_open(p, "if (%s < %" PRId64 ")", name, extent);
-    else
-        cuda_open(p, "%s", "");
+/* Opens nothing where all tiles are whole. */
+static uint32_t open_inside(CudaPrinter *p, const char *name, int64_t extent, uint32_t tile) {
+    if (extent % tile == 0) return 0;
+    cuda_open(p, "if (%s < %" PRId64 ")", name, extent);
+    return 1;
 }
 
 /* Columns outside, rows inside: what changes with the column alone, a bias, is read once. */
@@ -311,13 +332,13 @@ static void print_epilogue(const Product *product) {
     const Contraction *shape = product->shape;
     hoist_stages(p, 1u << shape->m | 1u << shape->n);
     open_side(product, shape->n, "n", "c", gpu->thread_n, column_of(product));
-    open_inside(p, "n", product->n, gpu->tile_n);
+    uint32_t opened = 2 + open_inside(p, "n", product->n, gpu->tile_n);
     hoist_stages(p, 1u << shape->m);
     open_side(product, shape->m, "m", "r", gpu->thread_m, row_of(product));
-    open_inside(p, "m", product->m, gpu->tile_m);
+    opened += open_inside(p, "m", product->m, gpu->tile_m);
     p->results[0][0] = "sums[r][c]";
     for (uint32_t s = 1; s < p->kernel->stages.count; s++) cuda_stores(p, &p->kernel->stages.at[s]);
-    for (int i = 0; i < 4; i++) cuda_close(p);
+    while (opened--) cuda_close(p);
 }
 
 /* ---- the kernel ---- */
