@@ -15,6 +15,7 @@ static CUresult initialise(Call *call, unsigned flags) {
     if (driver.options.trace && !(driver.trace = fopen(driver.options.trace, "w")))
         return misuse(call, CUDA_ERROR_INVALID_VALUE, "cannot write VGPU_TRACE=%s",
                       driver.options.trace);
+    if (driver.trace) setvbuf(driver.trace, NULL, _IOLBF, 0);
     driver.profile = profile_of(driver.options.sm);
     driver.random = driver.options.seed;
     driver.uses.next = driver.uses.previous = &driver.uses;

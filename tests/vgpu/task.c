@@ -119,7 +119,9 @@ static uint64_t run_launch(Context *context, const Launch *launch) {
                  launch->block[1], launch->block[2],
                  (unsigned long long)counters.warp_instructions);
     if (found.finding != FOUND_NOTHING) {
-        driver_report(found.text);
+        char text[sizeof found.text + 10];
+        snprintf(text, sizeof text, "vgpu: %s", found.text);
+        driver_report(text);
         context->sticky = error_of(found.finding);
     }
     return launch_time(launch, &counters);
