@@ -269,9 +269,22 @@ static void graphs(void **state) {
     check_results(&toy, 6);
     gpu_graph_free(toy.gpu, graph);
     gpu_graph_free(toy.gpu, NULL);
-    /* what is never launched, or never ended, leaves nothing behind */
+    toy_close(&toy);
+}
+
+/* A capture that fails is over when it is ended, and one that is never ended is over at the end. */
+static void captures_that_end_badly(void **state) {
+    (void)state;
+    Toy toy;
+    Fail fail = {0};
+    toy_open_device(&toy);
+    TuneGpuSteps missing = {1, unknown};
     require(&toy, gpu_capture(toy.gpu, &toy.fail));
-    require(&toy, advance(&toy, 1));
+    assert_false(gpu_run(toy.gpu, &missing, &toy.place, &fail));
+    GpuGraph *graph = gpu_capture_end(toy.gpu, &toy.fail); /* empty */
+    gpu_graph_free(toy.gpu, graph);
+    require(&toy, gpu_wait(toy.gpu, NULL, NULL, &toy.fail));
+    require(&toy, gpu_capture(toy.gpu, &toy.fail));
     toy_close(&toy);
 }
 
@@ -497,7 +510,7 @@ static void launch_refused(void **state) {
                  "CUDA_ERROR_NOT_FOUND");
     assert_false(
         gpu_upload(toy.gpu, toy.counter + (1 << 20), &toy, 1500, "trials of width=32", &toy.fail));
-    expect(&toy, "copy of 1.5 kB to the device for trials of 'width=32': cuMemcpyHtoDAsync "
+    expect(&toy, "copy of 1.5 kB to the device for trials of width=32: cuMemcpyHtoDAsync "
                  "failed: CUDA_ERROR_INVALID_VALUE");
     toy_close(&toy);
 }
@@ -539,13 +552,19 @@ static void bad_module(void **state) {
 /* ---- main ---- */
 
 int main(int count, char **arguments) {
-    static const struct CMUnitTest all[] = {
-        cmocka_unit_test(launches),      cmocka_unit_test(graphs),
-        cmocka_unit_test(memory),        cmocka_unit_test(resident_data),
-        cmocka_unit_test(streamed_data), cmocka_unit_test(two_devices),
-        cmocka_unit_test(out_of_bounds), cmocka_unit_test(in_graph),
-        cmocka_unit_test(stale_scratch), cmocka_unit_test(launch_refused),
-        cmocka_unit_test(too_much),      cmocka_unit_test(bad_module)};
+    static const struct CMUnitTest all[] = {cmocka_unit_test(launches),
+                                            cmocka_unit_test(graphs),
+                                            cmocka_unit_test(captures_that_end_badly),
+                                            cmocka_unit_test(memory),
+                                            cmocka_unit_test(resident_data),
+                                            cmocka_unit_test(streamed_data),
+                                            cmocka_unit_test(two_devices),
+                                            cmocka_unit_test(out_of_bounds),
+                                            cmocka_unit_test(in_graph),
+                                            cmocka_unit_test(stale_scratch),
+                                            cmocka_unit_test(launch_refused),
+                                            cmocka_unit_test(too_much),
+                                            cmocka_unit_test(bad_module)};
     if (count != 3) return 2;
     library = arguments[1];
     for (size_t c = 0; c < sizeof all / sizeof *all; c++) {
