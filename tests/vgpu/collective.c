@@ -166,8 +166,8 @@ bool collective_run(Machine *machine, Warp *warp, const Instr *instr, uint32_t m
         uint32_t set = 0;
         for (uint32_t others = rest; others; others &= others - 1)
             if (named[first_lane(others)] == members) set |= 1u << first_lane(others);
-        if (!(members >> lane & 1))
-            return found(machine, FOUND_COLLECTIVE, warp, instr, (int)lane,
+        if (set & ~members)
+            return found(machine, FOUND_COLLECTIVE, warp, instr, (int)first_lane(set & ~members),
                          "takes part, but its members 0x%08x do not name it", members);
         if (!run_set(machine, warp, instr, set)) return false;
         rest &= ~set;

@@ -60,7 +60,8 @@ typedef struct {
     uint32_t number, lanes, live;         /* lanes that exist; that have not exited */
     Group groups[LANES];
     uint32_t group_count;
-    bool blocked; /* all groups wait at barriers */
+    uint32_t backward; /* branches since others had their turn */
+    bool blocked;      /* all groups wait at barriers */
     Copy *copies;
     uint32_t copy_count, copy_room;
     uint32_t commits[LANES]; /* groups committed so far, by lane */

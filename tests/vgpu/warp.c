@@ -6,7 +6,7 @@
 #include <assert.h>
 
 enum {
-    BACKWARD_BRANCHES = 4096, /* of one group before others have their turn */
+    BACKWARD_BRANCHES = 4096, /* before other groups, and warps, have their turn */
     YIELD_INSTRUCTIONS = 1 << 14,
     ODD_INSTRUCTIONS = 64, /* at most, of a group that runs out of order */
     ODD_CHANCE = 4
@@ -135,7 +135,7 @@ static Stop run_group(Machine *machine, Warp *warp, Group *group, uint32_t stop_
     unsigned char *registers = warp->registers;
     const uint32_t active = group->mask;
     const bool alone = warp->group_count == 1;
-    uint32_t pc = group->pc, backward = BACKWARD_BRANCHES;
+    uint32_t pc = group->pc;
     uint64_t left = limit, lanes = 0;
     Stop stop = STOP_MEET;
     while (stop == STOP_MEET && left > 0 && pc != stop_pc) {
@@ -163,7 +163,7 @@ static Stop run_group(Machine *machine, Warp *warp, Group *group, uint32_t stop_
             pc++;
             stop = STOP_SPLIT;
         } else {
-            if (instr->target <= pc && --backward == 0) stop = STOP_YIELD;
+            if (instr->target <= pc && ++warp->backward == BACKWARD_BRANCHES) stop = STOP_YIELD;
             if (!alone && stop == STOP_MEET) stop = STOP_SPLIT; /* perhaps past another group */
             pc = instr->target;
         }
@@ -305,6 +305,7 @@ static WarpState found_hang(Machine *machine, Warp *warp, const Group *group) {
 WarpState warp_run(Machine *machine, Warp *warp) {
     uint32_t turns = 0; /* that ended because they had lasted long enough */
     bool yielded = false;
+    warp->backward = 0;
     for (;;) {
         uint64_t limit;
         if (warp->group_count > 1) merge_groups(warp);
@@ -318,6 +319,7 @@ WarpState warp_run(Machine *machine, Warp *warp) {
         const Stop stop = run_group(machine, warp, group, meeting_place(warp, group), limit);
         if (stop == STOP_FOUND) return WARP_FOUND;
         yielded = stop == STOP_YIELD;
+        if (yielded) warp->backward = 0;
         if (yielded && ++turns > warp->group_count) return WARP_YIELDED;
     }
 }
