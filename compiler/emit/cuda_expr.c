@@ -64,10 +64,11 @@ static const char *real_literal(const CudaPrinter *p, double number, bool wide) 
                             wide ? "__longlong_as_double(0x7ff0000000000000)"
                                  : "__int_as_float(0x7f800000)");
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, number);
-        if (wide ? strtod(text, NULL) == number : (double)strtof(text, NULL) == number) break;
-    }
+    int digits = 1,
+        whole = fabs(number) >= 1 && fabs(number) < 1e7 ? 1 + (int)log10(fabs(number)) : 0;
+    do {
+        snprintf(text, sizeof text, "%.*g", digits > whole ? digits : whole, number);
+    } while ((wide ? strtod(text, NULL) : (double)strtof(text, NULL)) != number && digits++ < 17);
     const char *point = strpbrk(text, ".e") ? "" : ".0";
     return arena_printf(p->arena, "%s%s%s", text, point, wide ? "" : "f");
 }

@@ -153,7 +153,9 @@ static void print_schedule(const Kernel *kernel, Text *out) {
     text_add(out, "//     ");
     switch (gpu->form) {
     case GPU_NONE: break;
-    case GPU_POINTS: text_printf(out, "%u per thread, ", gpu->points); break;
+    case GPU_POINTS:
+        text_printf(out, "%u point%s per thread, ", gpu->points, gpu->points == 1 ? "" : "s");
+        break;
     case GPU_ROWS: text_printf(out, "%u threads per row, ", gpu->row_threads); break;
     case GPU_COLUMNS:
         text_printf(out, "%u columns, %u threads per column, ", gpu->threads / gpu->row_threads,
