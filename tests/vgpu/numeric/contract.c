@@ -325,12 +325,12 @@ static bool check_trial(const Case *c, const char *block, const char *scratch, u
     return true;
 }
 
-static bool check(const Case *c, const RunKernel *kernel, uint64_t seed) {
+static bool check(const Case *c, const RunKernel *kernel, Device *device, uint64_t seed) {
     RunSizes sizes = {.trials = TRIALS, .fields = {(uint64_t)c->image.count}};
     sizes.bytes[SPACE_TRIAL] = (uint64_t)c->trial_bytes;
     sizes.bytes[SPACE_SCRATCH] = (uint64_t)c->scratch_bytes;
     sizes.bytes[SPACE_INDEX] = (uint64_t)c->index.count * sizeof(int32_t);
-    RunMemory memory = run_memory(&sizes);
+    RunMemory memory = run_memory(device, &sizes);
     char *block = calloc(TRIALS, (size_t)c->trial_bytes),
          *scratch = calloc(1, (size_t)c->scratch_bytes);
     bool passed = c->shape->a != GATHER || write_field(c, &memory);
@@ -355,6 +355,7 @@ int main(void) {
     Nvrtc *nvrtc = nvrtc_open(arena, &problem);
     if (!nvrtc) printf("skipped: %s\n", problem);
     if (!nvrtc) return SKIPPED;
+    Device *device = device_new();
     Case *cases = arena_alloc(arena, SHAPES * sizeof *cases);
     RunKernel *kernels = arena_alloc(arena, SHAPES * sizeof *kernels);
     bool passed = true;
@@ -365,11 +366,12 @@ int main(void) {
         passed = passed && !problem;
         kernels[i].kernel = &cases[i].kernel;
     }
-    bool compiled = passed = passed && run_compile(nvrtc, kernels, SHAPES);
+    bool compiled = passed = passed && run_compile(nvrtc, device, kernels, SHAPES);
     for (uint32_t i = 0; i < SHAPES && compiled; i++)
-        passed = check(&cases[i], &kernels[i], i) && passed;
+        passed = check(&cases[i], &kernels[i], device, i) && passed;
     printf("%d products, %d trials each\n", SHAPES, TRIALS);
     run_release(kernels, SHAPES);
+    device_free(device);
     nvrtc_close(nvrtc);
     arena_free(arena);
     return !passed;

@@ -45,10 +45,28 @@ bool device_read(Device *device, uint64_t from, void *to, uint64_t bytes) {
     return report("read", memory_read(device->memory, from, to, bytes));
 }
 
-DeviceCode *device_code(const char *ptx, const char *function, const char **problem) {
+void device_release(Device *device, uint64_t address) {
+    memory_release(device->memory, address);
+}
+
+static void place_variables(Device *device, Code *code) {
+    for (uint32_t i = 0; i < code->variable_count; i++) {
+        Variable *variable = &code->variables[i];
+        variable->address = memory_allocate(device->memory, variable->bytes, variable->name);
+        memory_variable(device->memory, variable->address);
+        if (variable->initial)
+            memory_write(device->memory, variable->address, variable->initial, variable->bytes);
+        else
+            memory_fill(device->memory, variable->address, 0, 1, variable->bytes);
+    }
+}
+
+DeviceCode *device_code(Device *device, const char *ptx, const char *function,
+                        const char **problem) {
     DeviceCode *code = calloc(1, sizeof *code);
     code->ptx = ptx;
     *problem = code_parse(ptx, &code->code);
+    if (!*problem) place_variables(device, &code->code);
     if (!*problem) *problem = code_decode(&code->code);
     if (!*problem) code->function = code_function(&code->code, function);
     if (!*problem && !code->function) *problem = "the PTX has no function of the kernel's name";

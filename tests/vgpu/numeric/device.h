@@ -14,12 +14,15 @@ typedef struct DeviceCode DeviceCode;
 Device *device_new(void);
 void device_free(Device *device);
 uint64_t device_allocate(Device *device, uint64_t bytes, const char *name); /* unwritten */
+void device_release(Device *device, uint64_t address);
 /* False after a message. */
 bool device_write(Device *device, uint64_t to, const void *from, uint64_t bytes);
 bool device_read(Device *device, uint64_t from, void *to, uint64_t bytes);
 
-/* NULL: *problem says why. The text has to live as long as the code. */
-DeviceCode *device_code(const char *ptx, const char *function, const char **problem);
+/* Its variables go to the device's memory. NULL: *problem says why. The text has to live as long as
+ * the code. */
+DeviceCode *device_code(Device *device, const char *ptx, const char *function,
+                        const char **problem);
 void device_code_free(DeviceCode *code);
 uint32_t device_code_arguments(const DeviceCode *code);
 

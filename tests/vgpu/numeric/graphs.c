@@ -17,7 +17,10 @@ typedef struct {
     uint32_t kernels[2];   /* number of the first of each */
 } Case;
 
-typedef Vec(RunKernel) KernelRuns;
+typedef struct {
+    Device *device;
+    Vec(RunKernel) kernels;
+} Runs;
 
 /* Outputs of one trial as doubles: [output][element]. */
 typedef double *Values[MOST_OUTPUTS];
@@ -33,17 +36,17 @@ static void own_outputs(StepProgram *steps) {
     }
 }
 
-static bool to_kernels(Case *c, int form, KernelRuns *runs, Arena *arena) {
+static bool to_kernels(Case *c, int form, Runs *runs, Arena *arena) {
     StepProgram *steps = c->steps[form] =
         fuse(simplify(c->base.graph, arena), &c->base.layout, form == 0, arena);
     own_outputs(steps);
     schedule_cuda(steps, arena);
     plan(steps, arena);
     const char *problem = plan_verify(steps, arena);
-    c->kernels[form] = runs->count;
+    c->kernels[form] = runs->kernels.count;
     for (uint32_t k = 0; k < steps->kernels.count && !problem; k++) {
         problem = kernel_verify(steps->kernels.at[k], arena);
-        vec_push(arena, runs, (RunKernel){.kernel = steps->kernels.at[k]});
+        vec_push(arena, &runs->kernels, (RunKernel){.kernel = steps->kernels.at[k]});
     }
     return !problem || case_complain(&c->base, form ? "unfused" : "fused", problem);
 }
@@ -109,13 +112,13 @@ static bool read_outputs(const Case *c, const RunMemory *memory, uint32_t trial,
 }
 
 /* Runs one form for `trials` trials from `first` on. */
-static bool run(const Case *c, int form, const KernelRuns *runs, uint32_t first, uint32_t trials,
+static bool run(const Case *c, int form, const Runs *runs, uint32_t first, uint32_t trials,
                 Values *values, Arena *arena) {
     RunSizes sizes = sizes_of(c, form, trials);
-    RunMemory memory = run_memory(&sizes);
+    RunMemory memory = run_memory(runs->device, &sizes);
     bool passed = write_inputs(c, &memory, first, arena);
     for (uint32_t k = 0; k < c->steps[form]->kernels.count && passed; k++)
-        passed = run_launch(&runs->at[c->kernels[form] + k], &memory, k == 0,
+        passed = run_launch(&runs->kernels.at[c->kernels[form] + k], &memory, k == 0,
                             1000 * c->base.seed + 10 * k + trials);
     for (uint32_t t = 0; t < trials && passed; t++)
         passed = read_outputs(c, &memory, t, values[t], arena);
@@ -134,7 +137,7 @@ static bool same_bits(const Case *c, Values a, Values b, const char *what) {
     return true;
 }
 
-static bool check(const Case *c, const KernelRuns *runs, CaseCount *count) {
+static bool check(const Case *c, const Runs *runs, CaseCount *count) {
     Arena *arena = arena_new();
     Values wave[2][TRIALS] = {0}, alone;
     bool passed = true;
@@ -160,21 +163,22 @@ int main(int argc, char **argv) {
     if (!nvrtc) printf("skipped: %s\n", problem);
     if (!nvrtc) return SKIPPED;
     Case *cases = arena_alloc(arena, graphs * sizeof *cases);
-    KernelRuns runs = {0};
+    Runs runs = {.device = device_new()};
     bool passed = true;
     for (uint32_t i = 0; i < graphs && passed; i++) {
         cases[i].base = graph_case(first + i, arena);
         for (int form = 0; form < 2 && passed; form++)
             passed = to_kernels(&cases[i], form, &runs, arena);
     }
-    passed = passed && run_compile(nvrtc, runs.at, runs.count);
+    passed = passed && run_compile(nvrtc, runs.device, runs.kernels.at, runs.kernels.count);
     bool compiled = passed;
     CaseCount count = {0, 0};
     for (uint32_t i = 0; i < graphs && compiled; i++)
         passed = check(&cases[i], &runs, &count) && passed;
-    printf("%u graphs, %u kernels, %lld numbers compared, %lld not finite\n", graphs, runs.count,
-           (long long)count.compared, (long long)count.undefined);
-    run_release(runs.at, runs.count);
+    printf("%u graphs, %u kernels, %lld numbers compared, %lld not finite\n", graphs,
+           runs.kernels.count, (long long)count.compared, (long long)count.undefined);
+    run_release(runs.kernels.at, runs.kernels.count);
+    device_free(runs.device);
     nvrtc_close(nvrtc);
     arena_free(arena);
     return !passed;

@@ -24,12 +24,17 @@ static const char *compile(Nvrtc *nvrtc, RunKernel *to) {
     const char *name = to->kernel->name;
     const char *problem = nvrtc_compile(nvrtc, name, to->cuda, "compute_80", &image, to->arena);
     if (problem) return problem;
-    to->code = device_code((const char *)image.bytes, name, &problem);
-    if (problem) return arena_printf(to->arena, "%s", problem);
-    to->parameters = cuda_parameters(to->kernel, to->arena);
-    if (device_code_arguments(to->code) != to->parameters.count)
-        return "the PTX has another number of parameters than cuda_parameters";
+    to->ptx = (const char *)image.bytes;
     return NULL;
+}
+
+static const char *load(Device *device, RunKernel *to) {
+    const char *problem;
+    to->parameters = cuda_parameters(to->kernel, to->arena);
+    to->code = device_code(device, to->ptx, to->kernel->name, &problem);
+    if (!problem && device_code_arguments(to->code) != to->parameters.count)
+        return "the PTX has another number of parameters than cuda_parameters";
+    return problem;
 }
 
 static void compile_one(void *context, uint32_t at) {
@@ -38,13 +43,15 @@ static void compile_one(void *context, uint32_t at) {
     all->problems[at] = compile(all->nvrtc, &all->kernels[at]);
 }
 
-bool run_compile(Nvrtc *nvrtc, RunKernel *kernels, uint32_t count) {
+bool run_compile(Nvrtc *nvrtc, Device *device, RunKernel *kernels, uint32_t count) {
     Compilation all = {nvrtc, kernels, calloc(count + 1, sizeof *all.problems)};
     parallel_for(count, parallel_threads(), compile_one, &all);
     bool passed = true;
     for (uint32_t i = 0; i < count; i++) {
-        if (!all.problems[i]) continue;
-        printf("FAILED: %s: %s\n%s", kernels[i].kernel->name, all.problems[i], kernels[i].cuda);
+        const char *problem = all.problems[i];
+        if (!problem) problem = load(device, &kernels[i]);
+        if (!problem) continue;
+        printf("FAILED: %s: %s\n%s", kernels[i].kernel->name, problem, kernels[i].cuda);
         passed = false;
     }
     free(all.problems);
@@ -64,10 +71,10 @@ static bool is_shared(Space space) {
     return space == SPACE_FIELD || space == SPACE_INDEX;
 }
 
-RunMemory run_memory(const RunSizes *sizes) {
+RunMemory run_memory(Device *device, const RunSizes *sizes) {
     static const char *const names[SPACE_LOCAL] = {"trials",   "scratch", "fields", "index",
                                                    "examples", "totals",  "metrics"};
-    RunMemory to = {.device = device_new(), .sizes = *sizes};
+    RunMemory to = {.device = device, .sizes = *sizes};
     for (Space space = SPACE_TRIAL; space < SPACE_LOCAL; space++) {
         if (!sizes->bytes[space]) continue;
         uint64_t aligned = (sizes->bytes[space] + 255) / 256 * 256;
@@ -81,7 +88,10 @@ RunMemory run_memory(const RunSizes *sizes) {
 }
 
 void run_memory_release(RunMemory *memory) {
-    device_free(memory->device);
+    for (Space space = SPACE_TRIAL; space < SPACE_LOCAL; space++)
+        if (memory->at[space]) device_release(memory->device, memory->at[space]);
+    for (uint32_t i = 0; i < RUN_FIELDS; i++)
+        if (memory->fields[i]) device_release(memory->device, memory->fields[i]);
 }
 
 bool run_write(const RunMemory *memory, Space space, uint32_t trial, const void *from) {

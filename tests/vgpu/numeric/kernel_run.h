@@ -2,11 +2,12 @@
  * for a wave of trials with all of the machine's checks.
  *
  *     RunKernel *kernels = …;                                    // .kernel of each is scheduled
- *     run_compile(nvrtc, kernels, count);
- *     RunMemory memory = run_memory(&sizes);
+ *     Device *device = device_new();
+ *     run_compile(nvrtc, device, kernels, count);
+ *     RunMemory memory = run_memory(device, &sizes);
  *     run_write(&memory, SPACE_TRIAL, trial, block);
  *     run_launch(&kernels[0], &memory, true, seed);
- *     run_memory_release(&memory); run_release(kernels, count);
+ *     run_memory_release(&memory); run_release(kernels, count); device_free(device);
  *
  * Everything that can fail says why and returns false. */
 #ifndef TUNE_TESTS_VGPU_NUMERIC_KERNEL_RUN_H
@@ -21,12 +22,13 @@ enum { SKIPPED = 77, RUN_FIELDS = 16 };
 typedef struct {
     const Kernel *kernel;
     Arena *arena; /* of the rest */
-    const char *cuda;
+    const char *cuda, *ptx;
     DeviceCode *code;
     CudaParameterList parameters;
 } RunKernel;
 
-bool run_compile(Nvrtc *nvrtc, RunKernel *kernels, uint32_t count); /* in parallel */
+/* NVRTC runs in parallel. */
+bool run_compile(Nvrtc *nvrtc, Device *device, RunKernel *kernels, uint32_t count);
 void run_release(RunKernel *kernels, uint32_t count);
 
 /* Bytes of one trial (INDEX: of all) by space, of whole fields, and from one vector of EXAMPLE to
@@ -43,7 +45,7 @@ typedef struct {
     uint64_t at[SPACE_LOCAL], stride[SPACE_LOCAL], fields[RUN_FIELDS];
 } RunMemory;
 
-RunMemory run_memory(const RunSizes *sizes);
+RunMemory run_memory(Device *device, const RunSizes *sizes);
 void run_memory_release(RunMemory *memory);
 /* All bytes of a trial. */
 bool run_write(const RunMemory *memory, Space space, uint32_t trial, const void *from);
