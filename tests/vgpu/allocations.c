@@ -22,7 +22,8 @@ CUresult allocation_new(Call *call, size_t bytes, const char *name, uint64_t *ad
     return CUDA_SUCCESS;
 }
 
-Allocation *allocation_find(const Device *device, uint64_t address) {
+/* The last one that begins at the address or before it; or NULL. */
+static Allocation *allocation_before(const Device *device, uint64_t address) {
     uint32_t low = 0, high = device->allocation_count;
     while (low < high) { /* the first that begins behind it */
         uint32_t middle = low + (high - low) / 2;
@@ -31,17 +32,31 @@ Allocation *allocation_find(const Device *device, uint64_t address) {
         else
             low = middle + 1;
     }
-    if (!low) return NULL;
-    Allocation *allocation = &device->allocations[low - 1];
-    return address - allocation->address < allocation->bytes ? allocation : NULL;
+    return low ? &device->allocations[low - 1] : NULL;
+}
+
+Allocation *allocation_find(const Device *device, uint64_t address) {
+    Allocation *allocation = allocation_before(device, address);
+    return allocation && address - allocation->address < allocation->bytes ? allocation : NULL;
+}
+
+static CUresult refuse_unknown(const Call *call, uint64_t address, const char *what) {
+    const Allocation *near = allocation_before(call->context->device, address);
+    if (!near)
+        return misuse(call, CUDA_ERROR_INVALID_VALUE, "%s 0x%llx is in no allocation", what,
+                      (unsigned long long)address);
+    return misuse(call, CUDA_ERROR_INVALID_VALUE,
+                  "%s 0x%llx is in no allocation: %llu bytes behind the end of '%s'", what,
+                  (unsigned long long)address,
+                  (unsigned long long)(address - near->address - near->bytes),
+                  near->name ? near->name : "unnamed");
 }
 
 CUresult allocation_check(const Call *call, uint64_t address, uint64_t bytes, const char *what) {
     const Allocation *allocation = allocation_find(call->context->device, address);
     const char *name = allocation && allocation->name ? allocation->name : "unnamed";
     unsigned long long at = address;
-    if (!allocation)
-        return misuse(call, CUDA_ERROR_INVALID_VALUE, "%s 0x%llx is in no allocation", what, at);
+    if (!allocation) return refuse_unknown(call, address, what);
     if (!allocation->live)
         return misuse(call, CUDA_ERROR_INVALID_VALUE, "%s 0x%llx is in '%s', which was freed", what,
                       at, name);

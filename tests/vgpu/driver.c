@@ -34,7 +34,8 @@ char *driver_text(const char *text) {
 /* ---- reports ---- */
 
 void driver_report(const char *text) {
-    FILE *file = driver.options.report ? fopen(driver.options.report, "a") : NULL;
+    const char *path = driver.ready ? driver.options.report : options_file("VGPU_REPORT");
+    FILE *file = path ? fopen(path, "a") : NULL;
     size_t length = strlen(text);
     const char *end = length && text[length - 1] == '\n' ? "" : "\n";
     fprintf(file ? file : stderr, "%s%s", text, end);

@@ -70,7 +70,8 @@ enum {
 
 /* NULL, or what is wrong with a variable. */
 const char *options_read(Options *options);
-const Profile *profile_of(int sm); /* NULL: no such GPU */
+const char *options_file(const char *variable); /* NULL: unset or empty */
+const Profile *profile_of(int sm);              /* NULL: no such GPU */
 
 /* ---- handles ---- */
 

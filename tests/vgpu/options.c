@@ -34,7 +34,7 @@ static bool number(const char *variable, uint64_t least, uint64_t most, uint64_t
     return true;
 }
 
-static const char *file(const char *variable) {
+const char *options_file(const char *variable) {
     const char *text = getenv(variable);
     return text && *text ? text : NULL;
 }
@@ -54,9 +54,9 @@ const char *options_read(Options *options) {
                          .check = (int)check,
                          .devices = (uint32_t)devices,
                          .memory = memory,
-                         .counters = file("VGPU_COUNTERS"),
-                         .report = file("VGPU_REPORT"),
-                         .trace = file("VGPU_TRACE"),
+                         .counters = options_file("VGPU_COUNTERS"),
+                         .report = options_file("VGPU_REPORT"),
+                         .trace = options_file("VGPU_TRACE"),
                          .leaks = leaks != 0};
     return NULL;
 }

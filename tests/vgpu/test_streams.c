@@ -226,50 +226,34 @@ static void seeds_shuffle_streams(void **state) {
     for (int seed = 0; seed < 16; seed += 2) assert_int_equal(text[seed], text[seed + 1]);
 }
 
-#define CASE(name)                                                                                 \
+/* In issue order, and with other work between. */
+#define CASES(row)                                                                                 \
+    row(download_lands_at_the_wait) row(changed_source_is_reported) row(pageable_source_is_staged) \
+        row(round_trip_through_one_buffer) row(wait_orders_streams) row(queries_get_there)         \
+            row(destroyed_stream_has_run) row(blocking_streams_wait_for_the_default_stream)        \
+                row(time_is_virtual)
+/* With a seed, what need not run may run. */
+#define UNSEEDED_CASES(row)                                                                        \
+    row(missing_wait_shows) row(wait_is_for_the_last_record)                                       \
+        row(default_stream_waits_for_blocking_streams) row(per_thread_stream_is_its_own)
+
+#define UNSEEDED_TEST(name)                                                                        \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        run_case(name, NULL);                                                                      \
+    }
+#define TEST(name)                                                                                 \
     static void test_##name(void **state) {                                                        \
         (void)state;                                                                               \
         run_case(name, NULL);                                                                      \
         run_case(name, "VGPU_SEED=7", NULL);                                                       \
     }
-
-CASE(download_lands_at_the_wait)
-CASE(changed_source_is_reported)
-CASE(pageable_source_is_staged)
-CASE(round_trip_through_one_buffer)
-CASE(wait_orders_streams)
-CASE(queries_get_there)
-CASE(destroyed_stream_has_run)
-CASE(blocking_streams_wait_for_the_default_stream)
-CASE(time_is_virtual)
-#undef CASE
-/* With a seed, what need not run may run. */
-#define CASE(name)                                                                                 \
-    static void test_##name(void **state) {                                                        \
-        (void)state;                                                                               \
-        run_case(name, NULL);                                                                      \
-    }
-CASE(missing_wait_shows)
-CASE(wait_is_for_the_last_record)
-CASE(default_stream_waits_for_blocking_streams)
-CASE(per_thread_stream_is_its_own)
+CASES(TEST)
+UNSEEDED_CASES(UNSEEDED_TEST)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_download_lands_at_the_wait),
-        cmocka_unit_test(test_changed_source_is_reported),
-        cmocka_unit_test(test_pageable_source_is_staged),
-        cmocka_unit_test(test_round_trip_through_one_buffer),
-        cmocka_unit_test(test_wait_orders_streams),
-        cmocka_unit_test(test_missing_wait_shows),
-        cmocka_unit_test(test_wait_is_for_the_last_record),
-        cmocka_unit_test(test_default_stream_waits_for_blocking_streams),
-        cmocka_unit_test(test_blocking_streams_wait_for_the_default_stream),
-        cmocka_unit_test(test_per_thread_stream_is_its_own),
-        cmocka_unit_test(test_queries_get_there),
-        cmocka_unit_test(test_destroyed_stream_has_run),
-        cmocka_unit_test(test_time_is_virtual),
-        cmocka_unit_test(seeds_shuffle_streams),
-    };
+#define ENTRY(name) cmocka_unit_test(test_##name),
+    const struct CMUnitTest tests[] = {CASES(ENTRY) UNSEEDED_CASES(ENTRY)
+                                           cmocka_unit_test(seeds_shuffle_streams)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
