@@ -3,17 +3,10 @@
 
 /* ---- the primary context ---- */
 
-static CUresult device_of(const Call *call, CUdevice number, Device **device) {
-    if (number < 0 || number >= (int)driver.options.devices)
-        return misuse(call, CUDA_ERROR_INVALID_DEVICE, "there is no device %d", number);
-    *device = &driver.devices[number];
-    return CUDA_SUCCESS;
-}
-
 static CUresult retain(Call *call, CUcontext *context, CUdevice number) {
-    Device *device;
-    CUresult result = device_of(call, number, &device);
-    if (result) return result;
+    CUresult result;
+    Device *device = device_find(call, number, &result);
+    if (!device) return result;
     if (!context) return CUDA_ERROR_INVALID_VALUE;
     if (!device->primary) device->primary = context_new(device, true, device->primary_flags);
     device->primary_retained++;
@@ -34,9 +27,9 @@ static void end_primary(Call *call, Device *device) {
 }
 
 static CUresult release(Call *call, CUdevice number) {
-    Device *device;
-    CUresult result = device_of(call, number, &device);
-    if (result) return result;
+    CUresult result;
+    Device *device = device_find(call, number, &result);
+    if (!device) return result;
     if (!device->primary_retained)
         return misuse(call, CUDA_ERROR_INVALID_CONTEXT, "the primary context is not retained");
     if (--device->primary_retained == 0) end_primary(call, device);
@@ -55,10 +48,9 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice device) {
 
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
     Call call;
-    Device *found;
     if (call_enter(&call, __func__, NEEDS_INIT)) {
-        call.result = device_of(&call, device, &found);
-        if (!call.result) end_primary(&call, found);
+        Device *found = device_find(&call, device, &call.result);
+        if (found) end_primary(&call, found);
     }
     return call_leave(&call);
 }
@@ -68,9 +60,9 @@ CUresult cuDevicePrimaryCtxReset(CUdevice device) {
 }
 
 static CUresult set_flags(Call *call, CUdevice number, unsigned flags) {
-    Device *device;
-    CUresult result = device_of(call, number, &device);
-    if (result) return result;
+    CUresult result;
+    Device *device = device_find(call, number, &result);
+    if (!device) return result;
     if (flags & ~(unsigned)CU_CTX_FLAGS_MASK)
         return misuse(call, CUDA_ERROR_INVALID_VALUE, "flags 0x%x", flags);
     device->primary_flags = flags;
@@ -90,11 +82,10 @@ CUresult cuDevicePrimaryCtxSetFlags(CUdevice device, unsigned int flags) {
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned int *flags, int *active) {
     Call call;
-    Device *found;
     if (call_enter(&call, __func__, NEEDS_INIT)) {
-        call.result = device_of(&call, device, &found);
-        if (!call.result && flags) *flags = found->primary_flags;
-        if (!call.result && active) *active = found->primary != NULL;
+        const Device *found = device_find(&call, device, &call.result);
+        if (found && flags) *flags = found->primary_flags;
+        if (found && active) *active = found->primary != NULL;
     }
     return call_leave(&call);
 }
@@ -168,9 +159,9 @@ CUresult cuCtxGetCurrent(CUcontext *context) {
 }
 
 static CUresult create(Call *call, CUcontext *context, unsigned flags, CUdevice number) {
-    Device *device;
-    CUresult result = device_of(call, number, &device);
-    if (result) return result;
+    CUresult result;
+    Device *device = device_find(call, number, &result);
+    if (!device) return result;
     if (!context) return CUDA_ERROR_INVALID_VALUE;
     *context = context_new(device, false, flags)->object.handle;
     push(call->thread, *context);
@@ -253,30 +244,29 @@ CUresult cuCtxSynchronize(void) {
     return call_leave(&call);
 }
 
-static CUresult limit(Call *call, CUlimit which, size_t **value) {
-    if (which >= LIMIT_COUNT)
-        return misuse(call, CUDA_ERROR_UNSUPPORTED_LIMIT, "limit %u is unknown here",
-                      (unsigned)which);
-    *value = &call->context->limits[which];
-    return CUDA_SUCCESS;
+/* NULL: reported, and call->result set. */
+static size_t *limit(Call *call, CUlimit which) {
+    if (which < LIMIT_COUNT) return &call->context->limits[which];
+    call->result =
+        misuse(call, CUDA_ERROR_UNSUPPORTED_LIMIT, "limit %u is unknown here", (unsigned)which);
+    return NULL;
 }
 
 CUresult cuCtxGetLimit(size_t *value, CUlimit which) {
     Call call;
-    size_t *found = NULL;
     if (call_enter(&call, __func__, NEEDS_CONTEXT)) {
-        call.result = value ? limit(&call, which, &found) : CUDA_ERROR_INVALID_VALUE;
-        if (!call.result) *value = *found;
+        const size_t *found = limit(&call, which);
+        if (!value) call.result = CUDA_ERROR_INVALID_VALUE;
+        if (found && value) *value = *found;
     }
     return call_leave(&call);
 }
 
 CUresult cuCtxSetLimit(CUlimit which, size_t value) {
     Call call;
-    size_t *found = NULL;
     if (call_enter(&call, __func__, NEEDS_CONTEXT)) {
-        call.result = limit(&call, which, &found);
-        if (!call.result) *found = value;
+        size_t *found = limit(&call, which);
+        if (found) *found = value;
     }
     return call_leave(&call);
 }

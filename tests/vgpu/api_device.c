@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-static CUresult device_find(const Call *call, CUdevice number, Device **device) {
-    if (number < 0 || number >= (int)driver.options.devices)
-        return misuse(call, CUDA_ERROR_INVALID_DEVICE, "there is no device %d", number);
-    *device = &driver.devices[number];
-    return CUDA_SUCCESS;
-}
-
 CUresult cuDeviceGetCount(int *count) {
     Call call;
     if (call_enter(&call, __func__, NEEDS_INIT)) {
@@ -21,9 +14,9 @@ CUresult cuDeviceGetCount(int *count) {
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
     Call call;
-    Device *found;
     if (call_enter(&call, __func__, NEEDS_INIT)) {
-        call.result = device ? device_find(&call, ordinal, &found) : CUDA_ERROR_INVALID_VALUE;
+        device_find(&call, ordinal, &call.result);
+        if (!device) call.result = CUDA_ERROR_INVALID_VALUE;
         if (!call.result) *device = ordinal;
     }
     return call_leave(&call);
@@ -31,9 +24,8 @@ CUresult cuDeviceGet(CUdevice *device, int ordinal) {
 
 static CUresult fill_name(const Call *call, char *name, int length, CUdevice number,
                           const char *format) {
-    Device *device;
-    CUresult result = device_find(call, number, &device);
-    if (result) return result;
+    CUresult result;
+    if (!device_find(call, number, &result)) return result;
     if (!name || length < 1) return CUDA_ERROR_INVALID_VALUE;
     snprintf(name, (size_t)length, format, number + 1);
     return CUDA_SUCCESS;
@@ -55,9 +47,9 @@ CUresult cuDeviceGetPCIBusId(char *id, int length, CUdevice device) {
 
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) {
     Call call;
-    Device *found;
     if (call_enter(&call, __func__, NEEDS_INIT)) {
-        call.result = uuid ? device_find(&call, device, &found) : CUDA_ERROR_INVALID_VALUE;
+        device_find(&call, device, &call.result);
+        if (!uuid) call.result = CUDA_ERROR_INVALID_VALUE;
         if (!call.result) {
             memcpy(uuid->bytes, "Tune virtual GPU", sizeof uuid->bytes);
             uuid->bytes[15] = (char)device;
@@ -72,9 +64,9 @@ CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device) {
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
     Call call;
-    Device *found;
     if (call_enter(&call, __func__, NEEDS_INIT)) {
-        call.result = bytes ? device_find(&call, device, &found) : CUDA_ERROR_INVALID_VALUE;
+        device_find(&call, device, &call.result);
+        if (!bytes) call.result = CUDA_ERROR_INVALID_VALUE;
         if (!call.result) *bytes = driver.options.memory;
     }
     return call_leave(&call);
@@ -154,9 +146,9 @@ static bool attribute_of(const Device *device, CUdevice_attribute attribute, int
 
 static CUresult get_attribute(const Call *call, int *value, CUdevice_attribute attribute,
                               CUdevice number) {
-    Device *device;
-    CUresult result = device_find(call, number, &device);
-    if (result) return result;
+    CUresult result;
+    const Device *device = device_find(call, number, &result);
+    if (!device) return result;
     if (!value) return CUDA_ERROR_INVALID_VALUE;
     if (attribute_of(device, attribute, value)) return CUDA_SUCCESS;
     return misuse(call, CUDA_ERROR_INVALID_VALUE, "device attribute %u is unknown here",

@@ -10,6 +10,13 @@ static const size_t default_limits[LIMIT_COUNT] = {
     [CU_LIMIT_MALLOC_HEAP_SIZE] = 8 << 20,
 };
 
+Device *device_find(const Call *call, CUdevice number, CUresult *result) {
+    bool known = number >= 0 && number < (int)driver.options.devices;
+    *result = known ? CUDA_SUCCESS
+                    : misuse(call, CUDA_ERROR_INVALID_DEVICE, "there is no device %d", number);
+    return known ? &driver.devices[number] : NULL;
+}
+
 Context *context_new(Device *device, bool primary, unsigned flags) {
     Context *context = driver_zeroed(1, sizeof *context);
     object_register(&context->object, KIND_CONTEXT, NULL);

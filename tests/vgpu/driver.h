@@ -388,6 +388,7 @@ const char *kind_name(Kind kind);                   /* "CUstream" */
 
 /* ---- context.c ---- */
 
+Device *device_find(const Call *call, CUdevice number, CUresult *result); /* NULL: reported */
 Context *context_new(Device *device, bool primary, unsigned flags);
 void context_destroy(Call *call, Context *context);
 Stream *stream_new(Context *context, unsigned flags, int priority);
