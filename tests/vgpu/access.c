@@ -225,20 +225,33 @@ static bool found_unwritten(Machine *machine, const Access *access, uint32_t lan
     return false;
 }
 
-static bool check_written(Machine *machine, const Access *access) {
-    if (access->contiguous) {
-        const unsigned char *written = access->written[0];
-        if (!written || all_written(written, (size_t)LANES * access->bytes)) return true;
-        for (uint32_t lane = 0; lane < LANES; lane++)
-            if (!all_written(written + (size_t)lane * access->bytes, access->bytes))
-                return found_unwritten(machine, access, lane,
-                                       written + (size_t)lane * access->bytes);
-        return true;
+static inline uint64_t wrong_in(const unsigned char *written, uint32_t bytes) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t x = ones, y = ones;
+    if (bytes == 4) {
+        memcpy(&x, written, 4);
+    } else if (bytes == 16) {
+        memcpy(&x, written, 8);
+        memcpy(&y, written + 8, 8);
+    } else {
+        return !all_written(written, bytes);
     }
+    return (x ^ ones) | (y ^ ones);
+}
+
+static bool check_written(Machine *machine, const Access *access, const Pattern *pattern) {
+    const uint32_t first = first_lane(access->mask);
+    const unsigned char *written = access->written[access->contiguous ? 0 : first];
+    if (!written) return true;
+    if (access->contiguous && all_written(written, (size_t)LANES * access->bytes)) return true;
+    if (!access->contiguous && pattern && pattern->dense &&
+        all_written(written + pattern->low, (size_t)(pattern->high - pattern->low) + access->bytes))
+        return true;
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
-        if (access->written[lane] && !all_written(access->written[lane], access->bytes))
-            return found_unwritten(machine, access, lane, access->written[lane]);
+        const unsigned char *own =
+            access->contiguous ? written + (size_t)lane * access->bytes : access->written[lane];
+        if (own && wrong_in(own, access->bytes)) return found_unwritten(machine, access, lane, own);
     }
     return true;
 }
@@ -275,42 +288,54 @@ static void count(Machine *machine, const Access *access, Pattern *pattern, uint
     }
 }
 
-static bool check_contents(Machine *machine, const Access *access) {
-    if ((access->direction & TO_READ) && !check_written(machine, access)) return false;
+/* `pattern` where all lanes lie in its window, or NULL. */
+static bool check_contents(Machine *machine, const Access *access, const Pattern *pattern) {
+    if ((access->direction & TO_READ) && !check_written(machine, access, pattern)) return false;
     if (access->space != S_SHARED || !machine->shared_state) return true;
     if ((access->direction & TO_WRITE) && machine->pending > 0 && !check_pending(machine, access))
         return false;
     return !machine->cells || race_check(machine, access);
 }
 
-bool access_check(Machine *machine, Access *access, Pattern *pattern) {
+/* The lanes' distances from the first, 0 where a lane is out; whether they are what they were. */
+static inline bool is_known(const Access *access, const Pattern *pattern, int64_t offset[LANES]) {
+    const uint64_t first = access->at[first_lane(access->mask)];
+    uint64_t different = (pattern->mask ^ access->mask) | (pattern->bytes ^ access->bytes);
+    if (access->mask == UINT32_MAX) {
+        for (uint32_t l = 0; l < LANES; l++) offset[l] = (int64_t)(access->at[l] - first);
+    } else {
+        for (uint32_t l = 0; l < LANES; l++)
+            offset[l] = (int64_t)((access->at[l] - first) & -(uint64_t)(access->mask >> l & 1));
+    }
+    for (uint32_t l = 0; l < LANES; l++) different |= (uint64_t)(offset[l] ^ pattern->offset[l]);
+    return different == 0;
+}
+
+LANE_CLONES bool access_check(Machine *machine, Access *access, Pattern *pattern) {
     if (access->space == S_LOCAL)
         return place_local(machine, access) &&
-               (machine->check < 2 || check_contents(machine, access));
+               (machine->check < 2 || check_contents(machine, access, NULL));
     const uint64_t first = access->at[first_lane(access->mask)];
     int64_t offset[LANES];
-    for (uint32_t l = 0; l < LANES; l++) offset[l] = (int64_t)(access->at[l] - first);
-    if (access->mask != UINT32_MAX)
-        for (uint32_t l = 0; l < LANES; l++)
-            if (!(access->mask >> l & 1)) offset[l] = 0;
-    if (pattern->mask != access->mask || pattern->bytes != access->bytes ||
-        memcmp(pattern->offset, offset, sizeof offset) != 0)
+    if (!is_known(access, pattern, offset))
         pattern_learn(pattern, offset, access->mask, access->bytes);
     if (machine->check >= 1 && ((first | pattern->bits) & (access->bytes - 1)))
         return found_misaligned(machine, access);
     const uint64_t low = first + (uint64_t)pattern->low;
     const uint64_t bytes = (uint64_t)(pattern->high - pattern->low) + access->bytes;
+    const Pattern *together = pattern;
     Window window;
     if (holds(&pattern->window, low, bytes)) {
         place_together(access, pattern, first);
     } else if (find_window(machine, access->space, low, bytes, &window)) {
         pattern->window = window;
         place_together(access, pattern, first);
-    } else if (!place_lanes(machine, access)) {
-        return false;
+    } else {
+        together = NULL;
+        if (!place_lanes(machine, access)) return false;
     }
     count(machine, access, pattern, first);
-    return machine->check < 2 || check_contents(machine, access);
+    return machine->check < 2 || check_contents(machine, access, together);
 }
 
 void access_mark_written(const Access *access) {
@@ -333,6 +358,11 @@ void access_mark_written(const Access *access) {
         if ((access)->contiguous) {                                                                \
             unsigned char *host = (access)->data[0] + (index) * sizeof(element);                   \
             for (uint32_t l = 0; l < LANES; l++, host += (access)->bytes) {                        \
+                STEP;                                                                              \
+            }                                                                                      \
+        } else if ((access)->mask == UINT32_MAX) {                                                 \
+            for (uint32_t l = 0; l < LANES; l++) {                                                 \
+                unsigned char *host = (access)->data[l] + (index) * sizeof(element);               \
                 STEP;                                                                              \
             }                                                                                      \
         } else {                                                                                   \
@@ -438,7 +468,7 @@ static Pattern *pattern_for(const Machine *machine, const Instr *instr) {
     return &machine->patterns[machine->pattern_of[instr - machine->code]];
 }
 
-/* Parameters: the launch's own bytes, the same for all lanes. */
+/* Parameters: the launch's own bytes, the same for all lanes mostly. */
 static bool load_param(Machine *machine, Access *access) {
     const uint64_t room = machine->function->param_bytes;
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
@@ -452,7 +482,7 @@ static bool load_param(Machine *machine, Access *access) {
     return true;
 }
 
-bool access_load(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask) {
+LANE_CLONES bool access_load(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask) {
     Access access;
     access.warp = warp;
     access.instr = instr;
@@ -479,7 +509,7 @@ bool access_load(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask
     return true;
 }
 
-bool access_store(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask) {
+LANE_CLONES bool access_store(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask) {
     Access access;
     access.warp = warp;
     access.instr = instr;

@@ -20,6 +20,22 @@ static bool add_copy(Machine *machine, Warp *warp, const Copy *copy) {
     return true;
 }
 
+/* memcpy, with the most frequent size known. */
+static inline void move(void *to, const void *from, size_t bytes) {
+    if (bytes == 16)
+        memcpy(to, from, 16);
+    else
+        memcpy(to, from, bytes);
+}
+
+static inline void set_state(const Machine *machine, const Copy *copy, int state) {
+    if (!machine->shared_state) return;
+    if (copy->bytes == 16)
+        memset(machine->shared_state + copy->to, state, 16);
+    else
+        memset(machine->shared_state + copy->to, state, copy->bytes);
+}
+
 /* Bytes that each lane copies; the rest of instr->bytes is zero. */
 static uint32_t source_bytes(const Instr *instr, const Warp *warp, uint32_t lane) {
     if (!instr->s[1].given) return instr->bytes;
@@ -50,9 +66,9 @@ static bool fetch(Machine *machine, Warp *warp, const Instr *instr, uint32_t mas
         if (!access_check(machine, &access, pattern)) return false;
         for (; same; same &= same - 1) {
             const uint32_t lane = first_lane(same);
-            memcpy(copies[lane].data,
-                   access.contiguous ? access.data[0] + (size_t)lane * bytes : access.data[lane],
-                   bytes);
+            move(copies[lane].data,
+                 access.contiguous ? access.data[0] + (size_t)lane * bytes : access.data[lane],
+                 bytes);
         }
     }
     return true;
@@ -71,7 +87,8 @@ bool copy_issue(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask)
     if (!access_check(machine, &access,
                       &machine->patterns[machine->pattern_of[instr - machine->code]]))
         return false;
-    Copy copies[LANES] = {0};
+    Copy copies[LANES];
+    if (instr->s[1].given) memset(copies, 0, sizeof copies);
     if (!fetch(machine, warp, instr, mask, copies)) return false;
     for (uint32_t rest = mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
@@ -82,8 +99,7 @@ bool copy_issue(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask)
         copy->lane = (uint8_t)lane;
         copy->bytes = (uint8_t)instr->bytes;
         if (!add_copy(machine, warp, copy)) return false;
-        if (machine->shared_state)
-            memset(machine->shared_state + copy->to, BYTE_PENDING, copy->bytes);
+        set_state(machine, copy, BYTE_PENDING);
     }
     return true;
 }
@@ -93,8 +109,8 @@ void copy_commit(Warp *warp, uint32_t mask) {
 }
 
 static void land(Machine *machine, const Warp *warp, const Copy *copy) {
-    memcpy(machine->shared + copy->to, copy->data, copy->bytes);
-    if (machine->shared_state) memset(machine->shared_state + copy->to, BYTE_WRITTEN, copy->bytes);
+    move(machine->shared + copy->to, copy->data, copy->bytes);
+    set_state(machine, copy, BYTE_WRITTEN);
     if (machine->cells) race_landed(machine, warp, copy);
     machine->pending--;
 }
@@ -107,8 +123,8 @@ void copy_wait(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask) 
         const bool waited = mask >> copy->lane & 1;
         if (waited && copy->group + instr->number < warp->commits[copy->lane])
             land(machine, warp, copy);
-        else
-            warp->copies[kept++] = *copy;
+        else if (kept++ != i)
+            warp->copies[kept - 1] = *copy;
     }
     warp->copy_count = kept;
 }

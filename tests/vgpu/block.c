@@ -10,12 +10,15 @@ bool barrier_is_aligned(const Instr *instr) {
     return strncmp(instr->opcode, "bar.", 4) == 0 || strstr(instr->opcode, ".aligned");
 }
 
-static bool is_complete(const Machine *machine, const Barrier *barrier) {
-    if (barrier->expected > 0) return barrier->arrived >= barrier->expected;
-    if (barrier->arrived == 0) return false;
+static bool everybody_waits(const Machine *machine, const Barrier *barrier) {
     for (uint32_t w = 0; w < machine->warp_count; w++)
         if (barrier->waiting[w] != machine->warps[w].live) return false;
     return true;
+}
+
+static bool is_complete(const Machine *machine, const Barrier *barrier) {
+    if (barrier->expected > 0) return barrier->arrived >= barrier->expected;
+    return barrier->arrived > 0 && everybody_waits(machine, barrier);
 }
 
 /* What bar.red gives to every lane that waited. */
@@ -33,6 +36,7 @@ static void write_reduction(const Barrier *barrier, const Instr *instr, Warp *wa
 
 static void release(Machine *machine, uint32_t number) {
     Barrier *barrier = &machine->barriers[number];
+    const uint32_t everything = everybody_waits(machine, barrier) ? machine->clock : 0;
     for (uint32_t w = 0; w < machine->warp_count; w++) {
         Warp *warp = &machine->warps[w];
         if (!barrier->waiting[w]) continue;
@@ -43,7 +47,7 @@ static void release(Machine *machine, uint32_t number) {
             group->wait = WAIT_NONE;
             group->pc++;
         }
-        race_release(machine, warp, barrier);
+        race_release(machine, warp, barrier, everything);
         warp->blocked = false;
     }
     memset(barrier, 0, sizeof *barrier);
@@ -201,11 +205,14 @@ static uint32_t special_value(const Machine *machine, const Warp *warp, Special 
     return 0;
 }
 
-static void start_warp(Machine *machine, Warp *warp) {
-    const Function *function = machine->function;
-    memset(warp->registers, 0, function->register_bytes);
-    for (uint32_t i = 0; i < function->special_count; i++) {
-        const SpecialRow *special = &function->specials[i];
+static bool is_same_in_all_blocks(Special which) {
+    return which != X_CTAID_X && which != X_CTAID_Y && which != X_CTAID_Z && which != X_CLOCK;
+}
+
+static void fill_specials(Machine *machine, Warp *warp) {
+    for (uint32_t i = 0; i < machine->function->special_count; i++) {
+        const SpecialRow *special = &machine->function->specials[i];
+        if (machine->started && is_same_in_all_blocks(special->which)) continue;
         void *row = warp->registers + special->at;
         for (uint32_t lane = 0; lane < LANES; lane++) {
             const uint32_t value = special_value(machine, warp, special->which, lane);
@@ -215,6 +222,10 @@ static void start_warp(Machine *machine, Warp *warp) {
                 ((uint32_t *)row)[lane] = value;
         }
     }
+}
+
+static void start_warp(Machine *machine, Warp *warp) {
+    fill_specials(machine, warp);
     warp->live = warp->lanes;
     warp->groups[0] = (Group){.pc = 0, .mask = warp->lanes};
     warp->group_count = 1;
@@ -234,6 +245,7 @@ static void start_block(Machine *machine) {
     if (machine->shared_state) memset(machine->shared_state, BYTE_UNWRITTEN, machine->shared_bytes);
     if (machine->local_written) memset(machine->local_written, BYTE_UNWRITTEN, local_bytes);
     for (uint32_t w = 0; w < machine->warp_count; w++) start_warp(machine, &machine->warps[w]);
+    machine->started = true;
     races_start_block(machine);
 }
 

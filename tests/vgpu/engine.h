@@ -65,9 +65,9 @@ typedef struct {
     Copy *copies;
     uint32_t copy_count, copy_room;
     uint32_t commits[LANES]; /* groups committed so far, by lane */
-    /* Time for race.c: accesses carry the clock; lanes of this warp have seen each other's up to
-     * lanes_seen, pairs of lanes maybe more. */
-    uint32_t clock, lanes_seen;
+    /* Time for race.c: accesses carry the clock. This warp has seen everything up to all_seen; its
+     * lanes have seen each other's up to lanes_seen, pairs of lanes maybe more. */
+    uint32_t clock, all_seen, lanes_seen;
     uint32_t (*pair_seen)[LANES]; /* [a][b]: what a has seen of b; NULL: nothing */
 } Warp;
 
@@ -80,15 +80,13 @@ typedef struct {
     uint32_t joined[WARPS];        /* what the arrived know of each warp */
 } Barrier;
 
-/* One granule of shared memory: who touched it last. A clock is unique to a warp and the time
- * between two of its synchronisations. */
+/* One granule of shared memory: who touched it last, each as clock << 32 | touch << 30 |
+ * instruction << 10 | thread. A clock is unique to a warp and the time between two of its
+ * synchronisations. The two readers are different threads. */
 typedef enum { TOUCH_PLAIN, TOUCH_ATOMIC, TOUCH_ASYNC } Touch;
 
 typedef struct {
-    uint32_t writer_clock, reader_clock[2];
-    uint32_t writer_at, reader_at[2]; /* instructions */
-    uint16_t writer, reader[2];       /* threads; the two readers are different ones */
-    uint8_t touch;                    /* of the writer */
+    uint64_t writer, reader[2];
 } Cell;
 
 /* Addresses [lo, hi) that an access may touch, and where they lie on the host. */
@@ -108,6 +106,7 @@ typedef struct {
     uint32_t phase;  /* the first address within a sector, for which `cost` holds */
     uint32_t cost;   /* sectors, or extra passes over the banks */
     bool contiguous; /* all lanes, one behind the other */
+    bool dense;      /* what they touch is about all between the first byte and the last */
     Window window;   /* that held the last access */
 } Pattern;
 
@@ -124,6 +123,7 @@ typedef struct {
     uint32_t threads, warp_count; /* of a block */
     uint64_t block_number;
     uint32_t block[3];
+    bool started; /* some block: what is the same in all of them is in the registers */
     Warp warps[WARPS];
     unsigned char *registers, *local, *local_written; /* of all warps */
     uint64_t since_barrier;                           /* warp instructions */
@@ -138,7 +138,7 @@ typedef struct {
 
     Cell *cells; /* NULL: races are not watched */
     uint32_t granule_shift;
-    uint32_t clock, block_clock; /* clocks at or below block_clock are of earlier blocks */
+    uint32_t clock;
     uint32_t seen[WARPS][WARPS]; /* [a][b]: what warp a has seen of warp b */
 } Machine;
 
@@ -156,6 +156,13 @@ static inline uint32_t lane_count(uint32_t mask) {
 static inline uint32_t first_lane(uint32_t mask) {
     return (uint32_t)__builtin_ctz(mask);
 }
+
+/* The loops over lanes, for several generations of processors. */
+#if defined(__x86_64__)
+#define LANE_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define LANE_CLONES
+#endif
 
 static inline const void *operand_row(const Operand *operand, const unsigned char *registers) {
     return operand->constant ? operand->constant : registers + operand->at;
@@ -253,7 +260,8 @@ bool race_check(Machine *machine, const Access *access);
 void race_landed(Machine *machine, const Warp *warp, const Copy *copy);
 void race_lanes_met(Machine *machine, Warp *warp, uint32_t mask);
 void race_arrive(Machine *machine, Warp *warp, Barrier *barrier);
-void race_release(Machine *machine, Warp *warp, const Barrier *barrier);
+/* `everything`: the last clock, when all that live wait there; else 0. */
+void race_release(Machine *machine, Warp *warp, const Barrier *barrier, uint32_t everything);
 
 /* ---- report.c ---- */
 

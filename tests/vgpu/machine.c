@@ -44,6 +44,7 @@ static bool make_warps(Machine *machine) {
                              ROW_ALIGNMENT * ROW_ALIGNMENT;
     const size_t local_bytes = (size_t)LANES * machine->function->local_bytes;
     machine->registers = aligned(row_bytes * machine->warp_count);
+    if (machine->registers) memset(machine->registers, 0, row_bytes * machine->warp_count);
     machine->local = malloc(local_bytes * machine->warp_count + 1);
     if (machine->check >= 2) machine->local_written = malloc(local_bytes * machine->warp_count + 1);
     if (!machine->registers || !machine->local || (machine->check >= 2 && !machine->local_written))

@@ -21,6 +21,7 @@ void pattern_learn(Pattern *pattern, const int64_t offset[LANES], uint32_t mask,
         if (offset[lane] != (int64_t)lane * bytes) pattern->contiguous = false;
         pattern->bits |= (uint64_t)offset[lane];
     }
+    pattern->dense = pattern->high - pattern->low <= (int64_t)LANES * bytes;
 }
 
 uint32_t count_sectors(const Pattern *pattern, uint64_t first) {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST_GRANULE_SHIFT = 2 };
+enum { LARGEST_GRANULE_SHIFT = 2, THREAD_BITS = 10, TOUCH_SHIFT = 30 };
 static const uint32_t clock_limit = UINT32_C(3) << 30;
 
 static uint32_t shared_access_bytes(const Instr *instr) {
@@ -52,28 +52,52 @@ void races_start_block(Machine *machine) {
             machine->warps[w].pair_seen = NULL;
         }
     }
-    machine->block_clock = machine->clock;
+    const uint32_t before = machine->clock; /* all of it is of earlier blocks */
     for (uint32_t w = 0; w < machine->warp_count; w++) {
-        machine->warps[w].lanes_seen = machine->block_clock;
+        machine->warps[w].all_seen = machine->warps[w].lanes_seen = before;
         machine->warps[w].clock = ++machine->clock;
-        for (uint32_t v = 0; v < machine->warp_count; v++)
-            machine->seen[w][v] = machine->block_clock;
+        for (uint32_t v = 0; v < machine->warp_count; v++) machine->seen[w][v] = before;
     }
 }
 
-/* An access of thread `other` at `clock` comes before what `thread` of `warp` does now. */
-static bool is_ordered(const Machine *machine, const Warp *warp, uint32_t thread, uint32_t other,
-                       uint32_t clock) {
-    if (clock <= machine->block_clock || other == thread) return true;
+/* ---- records ---- */
+
+static inline uint64_t record(const Machine *machine, const Access *access, uint32_t thread) {
+    return (uint64_t)access->warp->clock << 32 | (uint64_t)access->touch << TOUCH_SHIFT |
+           (uint64_t)(access->instr - machine->code) << THREAD_BITS | thread;
+}
+
+static inline uint32_t clock_of(uint64_t entry) {
+    return (uint32_t)(entry >> 32);
+}
+
+static inline uint32_t thread_of(uint64_t entry) {
+    return entry & ((1 << THREAD_BITS) - 1);
+}
+
+static inline Touch touch_of(uint64_t entry) {
+    return (Touch)(entry >> TOUCH_SHIFT & 3);
+}
+
+static inline uint32_t instr_of(uint64_t entry) {
+    return (uint32_t)entry << (32 - TOUCH_SHIFT) >> (32 - TOUCH_SHIFT + THREAD_BITS);
+}
+
+/* What is recorded comes before what `thread` of `warp` does now. */
+static inline bool is_ordered(const Machine *machine, const Warp *warp, uint32_t thread,
+                              uint64_t entry) {
+    const uint32_t clock = clock_of(entry), other = thread_of(entry);
+    if (clock <= warp->all_seen || other == thread) return true;
     const uint32_t other_warp = other / LANES;
     if (other_warp != warp->number) return machine->seen[warp->number][other_warp] >= clock;
     return clock <= warp->lanes_seen ||
            (warp->pair_seen && warp->pair_seen[thread % LANES][other % LANES] >= clock);
 }
 
-static bool found_race(Machine *machine, const Access *access, uint32_t lane, uint32_t other,
-                       uint32_t other_at, const char *did) {
+static bool found_race(Machine *machine, const Access *access, uint32_t lane, uint64_t entry,
+                       const char *did) {
     static const char *const verb[] = {"", "reads", "writes", "updates"};
+    const uint32_t other = thread_of(entry);
     char who[100];
     thread_text(machine, other, who, sizeof who);
     const char *barrier = other / LANES == access->warp->number
@@ -83,56 +107,49 @@ static bool found_race(Machine *machine, const Access *access, uint32_t lane, ui
           "%s %u bytes of shared memory at %" PRIu64 " that %s %s: %s", verb[access->direction],
           access->bytes, access->at[lane], who, did, barrier);
     found_more(machine, "other", "%s %s here:", who, did);
-    found_place(machine, &machine->code[other_at]);
+    found_place(machine, &machine->code[instr_of(entry)]);
     return false;
 }
 
-/* A read of one granule by `thread`; what the warp's clock says already is passed over quickly: the
- * same reader again, or two readers of this warp, who stand for all of it. */
-static inline bool read_cell(Machine *machine, const Access *access, Cell *cell, uint32_t lane) {
-    const Warp *warp = access->warp;
-    const uint32_t thread = warp->number * LANES + lane, clock = warp->clock;
-    if (cell->reader_clock[0] == clock &&
-        (cell->reader[0] == thread || cell->reader_clock[1] == clock))
+/* A read of one granule; what the warp's clock says already is passed over quickly: the same reader
+ * again, or two readers of this warp, who stand for all of it. */
+static inline bool read_cell(Machine *machine, const Access *access, Cell *cell, uint64_t mine) {
+    const uint64_t reader = cell->reader[0];
+    if (clock_of(reader) == clock_of(mine) &&
+        (thread_of(reader) == thread_of(mine) || clock_of(cell->reader[1]) == clock_of(mine)))
         return true;
-    if (!is_ordered(machine, warp, thread, cell->writer, cell->writer_clock))
-        return found_race(machine, access, lane, cell->writer, cell->writer_at, "wrote");
-    if (cell->reader[0] != thread) {
-        cell->reader[1] = cell->reader[0];
-        cell->reader_clock[1] = cell->reader_clock[0];
-        cell->reader_at[1] = cell->reader_at[0];
-    }
-    cell->reader[0] = (uint16_t)thread;
-    cell->reader_clock[0] = clock;
-    cell->reader_at[0] = (uint32_t)(access->instr - machine->code);
-    return true;
-}
-
-static inline bool write_cell(Machine *machine, const Access *access, Cell *cell, uint32_t lane) {
     const Warp *warp = access->warp;
-    const uint32_t thread = warp->number * LANES + lane;
-    const bool both_atomic = cell->touch == TOUCH_ATOMIC && access->touch == TOUCH_ATOMIC;
-    if (!both_atomic && !is_ordered(machine, warp, thread, cell->writer, cell->writer_clock))
-        return found_race(machine, access, lane, cell->writer, cell->writer_at, "wrote");
-    for (uint32_t i = 0; i < 2; i++)
-        if (!is_ordered(machine, warp, thread, cell->reader[i], cell->reader_clock[i]))
-            return found_race(machine, access, lane, cell->reader[i], cell->reader_at[i], "read");
-    cell->reader_clock[0] = cell->reader_clock[1] = 0;
-    cell->writer = (uint16_t)thread;
-    cell->writer_clock = warp->clock;
-    cell->writer_at = (uint32_t)(access->instr - machine->code);
-    cell->touch = (uint8_t)access->touch;
+    if (clock_of(cell->writer) > warp->all_seen &&
+        !is_ordered(machine, warp, thread_of(mine), cell->writer))
+        return found_race(machine, access, thread_of(mine) % LANES, cell->writer, "wrote");
+    if (thread_of(reader) != thread_of(mine)) cell->reader[1] = reader;
+    cell->reader[0] = mine;
     return true;
 }
 
-bool race_check(Machine *machine, const Access *access) {
+static inline bool write_cell(Machine *machine, const Access *access, Cell *cell, uint64_t mine) {
+    const Warp *warp = access->warp;
+    const uint32_t thread = thread_of(mine);
+    const bool both_atomic =
+        touch_of(cell->writer) == TOUCH_ATOMIC && access->touch == TOUCH_ATOMIC;
+    if (!both_atomic && !is_ordered(machine, warp, thread, cell->writer))
+        return found_race(machine, access, thread % LANES, cell->writer, "wrote");
+    for (uint32_t i = 0; i < 2; i++)
+        if (!is_ordered(machine, warp, thread, cell->reader[i]))
+            return found_race(machine, access, thread % LANES, cell->reader[i], "read");
+    *cell = (Cell){.writer = mine};
+    return true;
+}
+
+LANE_CLONES bool race_check(Machine *machine, const Access *access) {
     const uint32_t shift = machine->granule_shift, cells = access->bytes >> shift;
+    const uint64_t first = record(machine, access, access->warp->number * LANES);
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
         Cell *cell = &machine->cells[access->at[lane] >> shift];
-        for (uint32_t i = 0; i < cells; i++, cell++)
-            if (!(access->direction == TO_READ ? read_cell(machine, access, cell, lane)
-                                               : write_cell(machine, access, cell, lane)))
+        for (const Cell *end = cell + cells; cell < end; cell++)
+            if (!(access->direction == TO_READ ? read_cell(machine, access, cell, first + lane)
+                                               : write_cell(machine, access, cell, first + lane)))
                 return false;
     }
     return true;
@@ -143,9 +160,8 @@ void race_landed(Machine *machine, const Warp *warp, const Copy *copy) {
     const uint32_t thread = warp->number * LANES + copy->lane;
     Cell *cell = &machine->cells[copy->to >> machine->granule_shift];
     for (uint32_t i = 0; i < (uint32_t)copy->bytes >> machine->granule_shift; i++, cell++) {
-        if (cell->touch != TOUCH_ASYNC || cell->writer != thread) continue;
-        cell->writer_clock = warp->clock;
-        cell->touch = TOUCH_PLAIN;
+        if (touch_of(cell->writer) != TOUCH_ASYNC || thread_of(cell->writer) != thread) continue;
+        cell->writer = (uint64_t)warp->clock << 32 | (uint64_t)copy->at << THREAD_BITS | thread;
     }
 }
 
@@ -187,10 +203,11 @@ void race_arrive(Machine *machine, Warp *warp, Barrier *barrier) {
     warp->clock = ++machine->clock;
 }
 
-void race_release(Machine *machine, Warp *warp, const Barrier *barrier) {
+void race_release(Machine *machine, Warp *warp, const Barrier *barrier, uint32_t everything) {
     if (!machine->cells) return;
     uint32_t *seen = machine->seen[warp->number];
-    for (uint32_t v = 0; v < machine->warp_count; v++)
+    if (everything > warp->all_seen) warp->all_seen = everything;
+    for (uint32_t v = 0; everything == 0 && v < machine->warp_count; v++)
         if (barrier->joined[v] > seen[v]) seen[v] = barrier->joined[v];
     warp->lanes_seen = barrier->arrival_clock[warp->number];
     warp->clock = ++machine->clock;
