@@ -13,7 +13,6 @@
 #define CHUNK_SECONDS 0.1
 #define GRAPH_STEPS 16     /* steps of a graph, unless … */
 #define GRAPH_LAUNCHES 512 /* … it would have more launches than about this */
-#define FIRST_CHUNK GRAPH_STEPS
 #define CURVE_STEPS 1024
 
 uint64_t group_round(uint64_t bytes) {
@@ -386,7 +385,7 @@ bool chunk_end(WaveDevice *device, WaveGroup *group, uint64_t steps, Fail *fail)
 
 /* Steps of the next chunk, whole graphs if they are many. */
 static uint64_t chunk_steps(const WaveGroup *group, uint64_t left) {
-    uint64_t steps = FIRST_CHUNK, many = graph_steps(group);
+    uint64_t steps = 1, many = graph_steps(group); /* 1: to learn how long it takes */
     if (group->step_seconds > 0) {
         double fit = CHUNK_SECONDS / group->step_seconds;
         steps = fit < 1 ? 1 : fit > CURVE_STEPS ? CURVE_STEPS : (uint64_t)fit;
