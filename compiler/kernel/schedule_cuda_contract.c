@@ -54,8 +54,10 @@ static uint32_t shared_of(const Shape *s, const Tile *t) {
     return (s->k > t->tile_k ? 2 : 1) * t->tile_k * row;
 }
 
+/* Sums, two steps of rows and columns, the next tiles with their addresses. */
 static int64_t registers_of(const Shape *s, const Tile *t) {
-    int64_t elements = t->thread_m * t->thread_n + 2 * (t->thread_m + t->thread_n) + fills_of(t);
+    int64_t elements =
+        t->thread_m * t->thread_n + 2 * (t->thread_m + t->thread_n) + 2 * fills_of(t);
     return 40 + elements * s->bytes / 4;
 }
 
