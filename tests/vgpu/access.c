@@ -6,38 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-uint32_t type_bytes(Type type) {
-    switch (type) {
-    case T_NONE:
-    case T_PRED: return 0;
-    case T_B8:
-    case T_U8:
-    case T_S8: return 1;
-    case T_B16:
-    case T_U16:
-    case T_S16:
-    case T_F16:
-    case T_BF16: return 2;
-    case T_B32:
-    case T_U32:
-    case T_S32:
-    case T_F32:
-    case T_F16X2:
-    case T_BF16X2:
-    case T_TF32: return 4;
-    case T_B64:
-    case T_U64:
-    case T_S64:
-    case T_F64: return 8;
-    case T_B128: return 16;
-    }
-    return 0;
-}
-
-bool type_signed(Type type) {
-    return type == T_S8 || type == T_S16 || type == T_S32 || type == T_S64;
-}
-
 /* ---- addresses ---- */
 
 void access_addresses(Access *access, const Operand *base, bool wide, int64_t displacement) {
@@ -294,7 +262,7 @@ static bool check_contents(Machine *machine, const Access *access, const Pattern
     if (access->space != S_SHARED || !machine->shared_state) return true;
     if ((access->direction & TO_WRITE) && machine->pending > 0 && !check_pending(machine, access))
         return false;
-    return !machine->cells || race_check(machine, access);
+    return !machine->cells || race_check(machine, access, pattern);
 }
 
 /* The lanes' distances from the first, 0 where a lane is out; whether they are what they were. */
@@ -319,6 +287,8 @@ LANE_CLONES bool access_check(Machine *machine, Access *access, Pattern *pattern
     int64_t offset[LANES];
     if (!is_known(access, pattern, offset))
         pattern_learn(pattern, offset, access->mask, access->bytes);
+    else if (machine->cells && access->space == S_SHARED && pattern->leaders == 0)
+        pattern_learn_twins(pattern);
     if (machine->check >= 1 && ((first | pattern->bits) & (access->bytes - 1)))
         return found_misaligned(machine, access);
     const uint64_t low = first + (uint64_t)pattern->low;
@@ -386,7 +356,8 @@ void access_mark_written(const Access *access) {
 
 /* A value narrower than its register is extended by its own sign; rows hold narrow registers
  * zero-extended. */
-static void load_extended(const Access *access, uint32_t index, void *row) {
+static __attribute__((noinline)) void load_extended(const Access *access, uint32_t index,
+                                                    void *row) {
     const Instr *instr = access->instr;
     const uint32_t bytes = type_bytes(instr->type);
     const uint32_t wide = type_bytes(instr->from);
@@ -409,7 +380,8 @@ static void load_extended(const Access *access, uint32_t index, void *row) {
     if (bytes == 4) LOAD(access, index, uint64_t, uint32_t, x);
 }
 
-static void load_element(const Access *access, uint32_t index, void *row) {
+static inline __attribute__((always_inline)) void load_element(const Access *access, uint32_t index,
+                                                               void *row) {
     const Instr *instr = access->instr;
     const uint32_t bytes = type_bytes(instr->type);
     const uint32_t wide = instr->from == T_NONE ? bytes : type_bytes(instr->from);
@@ -434,7 +406,8 @@ static void load_element(const Access *access, uint32_t index, void *row) {
         });                                                                                        \
     } while (0)
 
-static void store_element(const Access *access, uint32_t index, const void *row) {
+static inline __attribute__((always_inline)) void store_element(const Access *access,
+                                                                uint32_t index, const void *row) {
     const Instr *instr = access->instr;
     const uint32_t bytes = type_bytes(instr->type);
     if (bytes == 8) {
@@ -471,14 +444,18 @@ static Pattern *pattern_for(const Machine *machine, const Instr *instr) {
 /* Parameters: the launch's own bytes, the same for all lanes mostly. */
 static bool load_param(Machine *machine, Access *access) {
     const uint64_t room = machine->function->param_bytes;
-    for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
+    const uint32_t first = first_lane(access->mask);
+    const bool same = !access->instr->address.given;
+    /* Only read: a load has no use for the right to write. */
+    unsigned char *params = (unsigned char *)machine->launch->params;
+    for (uint32_t rest = same ? 1u << first : access->mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
         const uint64_t at = access->at[lane];
         if (at >= room || access->bytes > room - at)
             return found_bad_address(machine, access, lane);
-        /* Only read: a load has no use for the right to write. */
-        access->data[lane] = (unsigned char *)machine->launch->params + at;
+        access->data[lane] = params + at;
     }
+    for (uint32_t l = 0; same && l < LANES; l++) access->data[l] = params + access->at[first];
     return true;
 }
 

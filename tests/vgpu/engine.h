@@ -107,7 +107,11 @@ typedef struct {
     uint32_t cost;   /* sectors, or extra passes over the banks */
     bool contiguous; /* all lanes, one behind the other */
     bool dense;      /* what they touch is about all between the first byte and the last */
-    Window window;   /* that held the last access */
+    /* Lanes at addresses of their own, and for each the next lane at the same one (LANES: none);
+     * worked out when the shape is met again. */
+    uint32_t leaders;
+    uint8_t twin[LANES];
+    Window window; /* that held the last access */
 } Pattern;
 
 typedef struct {
@@ -179,8 +183,18 @@ static inline void write_predicate(const Operand *operand, unsigned char *regist
     *row = (*row & ~mask) | (value & mask);
 }
 
-uint32_t type_bytes(Type type);
-bool type_signed(Type type);
+static inline uint32_t type_bytes(Type type) {
+    static const uint8_t bytes[] = {
+        [T_B8] = 1,  [T_U8] = 1,  [T_S8] = 1,    [T_B16] = 2,    [T_U16] = 2,
+        [T_S16] = 2, [T_F16] = 2, [T_BF16] = 2,  [T_B32] = 4,    [T_U32] = 4,
+        [T_S32] = 4, [T_F32] = 4, [T_F16X2] = 4, [T_BF16X2] = 4, [T_TF32] = 4,
+        [T_B64] = 8, [T_U64] = 8, [T_S64] = 8,   [T_F64] = 8,    [T_B128] = 16};
+    return bytes[type];
+}
+
+static inline bool type_signed(Type type) {
+    return type == T_S8 || type == T_S16 || type == T_S32 || type == T_S64;
+}
 
 /* ---- warp.c ---- */
 
@@ -248,6 +262,7 @@ uint32_t access_resolve(Access *access, uint32_t mask);
 
 /* ---- pattern.c ---- */
 
+void pattern_learn_twins(Pattern *pattern);
 void pattern_learn(Pattern *pattern, const int64_t offset[LANES], uint32_t mask, uint32_t bytes);
 uint32_t count_sectors(const Pattern *pattern, uint64_t first);
 uint32_t count_conflicts(const Pattern *pattern, uint64_t first);
@@ -256,7 +271,8 @@ uint32_t count_conflicts(const Pattern *pattern, uint64_t first);
 
 bool races_start(Machine *machine);
 void races_start_block(Machine *machine);
-bool race_check(Machine *machine, const Access *access);
+/* `pattern`: of the access, or NULL. */
+bool race_check(Machine *machine, const Access *access, const Pattern *pattern);
 void race_landed(Machine *machine, const Warp *warp, const Copy *copy);
 void race_lanes_met(Machine *machine, Warp *warp, uint32_t mask);
 void race_arrive(Machine *machine, Warp *warp, Barrier *barrier);

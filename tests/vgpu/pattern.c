@@ -14,6 +14,7 @@ void pattern_learn(Pattern *pattern, const int64_t offset[LANES], uint32_t mask,
     pattern->low = pattern->high = 0;
     pattern->bits = 0;
     pattern->phase = UINT32_MAX;
+    pattern->leaders = 0;
     pattern->contiguous = mask == UINT32_MAX;
     for (uint32_t lane = 0; lane < LANES; lane++) {
         if (offset[lane] < pattern->low) pattern->low = offset[lane];
@@ -22,6 +23,20 @@ void pattern_learn(Pattern *pattern, const int64_t offset[LANES], uint32_t mask,
         pattern->bits |= (uint64_t)offset[lane];
     }
     pattern->dense = pattern->high - pattern->low <= (int64_t)LANES * bytes;
+}
+
+void pattern_learn_twins(Pattern *pattern) {
+    pattern->leaders = 0;
+    memset(pattern->twin, LANES, sizeof pattern->twin);
+    for (uint32_t rest = pattern->mask; rest; rest &= rest - 1) {
+        const uint32_t lane = first_lane(rest);
+        uint32_t same = pattern->leaders;
+        while (same && pattern->offset[first_lane(same)] != pattern->offset[lane]) same &= same - 1;
+        if (!same)
+            pattern->leaders |= 1u << lane;
+        else if (pattern->twin[first_lane(same)] == LANES)
+            pattern->twin[first_lane(same)] = (uint8_t)lane;
+    }
 }
 
 uint32_t count_sectors(const Pattern *pattern, uint64_t first) {

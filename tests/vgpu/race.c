@@ -127,6 +127,18 @@ static inline bool read_cell(Machine *machine, const Access *access, Cell *cell,
     return true;
 }
 
+/* A read of one granule by two lanes, who may stand for others at the same address. */
+static inline bool read_cell_twice(Machine *machine, const Access *access, Cell *cell, uint64_t a,
+                                   uint64_t b) {
+    if (clock_of(cell->reader[0]) == clock_of(a) && clock_of(cell->reader[1]) == clock_of(a))
+        return true;
+    if (clock_of(cell->writer) > access->warp->all_seen)
+        return read_cell(machine, access, cell, a) && read_cell(machine, access, cell, b);
+    cell->reader[1] = a;
+    cell->reader[0] = b;
+    return true;
+}
+
 static inline bool write_cell(Machine *machine, const Access *access, Cell *cell, uint64_t mine) {
     const Warp *warp = access->warp;
     const uint32_t thread = thread_of(mine);
@@ -141,18 +153,37 @@ static inline bool write_cell(Machine *machine, const Access *access, Cell *cell
     return true;
 }
 
-LANE_CLONES bool race_check(Machine *machine, const Access *access) {
+static bool check_reads(Machine *machine, const Access *access, const Pattern *pattern) {
+    const uint32_t shift = machine->granule_shift, cells = access->bytes >> shift;
+    const uint64_t first = record(machine, access, access->warp->number * LANES);
+    const bool twins = pattern && pattern->leaders;
+    for (uint32_t rest = twins ? pattern->leaders : access->mask; rest; rest &= rest - 1) {
+        const uint32_t lane = first_lane(rest);
+        const uint32_t twin = twins ? pattern->twin[lane] : LANES;
+        Cell *cell = &machine->cells[access->at[lane] >> shift];
+        for (const Cell *end = cell + cells; cell < end; cell++)
+            if (!(twin < LANES ? read_cell_twice(machine, access, cell, first + lane, first + twin)
+                               : read_cell(machine, access, cell, first + lane)))
+                return false;
+    }
+    return true;
+}
+
+static bool check_writes(Machine *machine, const Access *access) {
     const uint32_t shift = machine->granule_shift, cells = access->bytes >> shift;
     const uint64_t first = record(machine, access, access->warp->number * LANES);
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
         Cell *cell = &machine->cells[access->at[lane] >> shift];
         for (const Cell *end = cell + cells; cell < end; cell++)
-            if (!(access->direction == TO_READ ? read_cell(machine, access, cell, first + lane)
-                                               : write_cell(machine, access, cell, first + lane)))
-                return false;
+            if (!write_cell(machine, access, cell, first + lane)) return false;
     }
     return true;
+}
+
+bool race_check(Machine *machine, const Access *access, const Pattern *pattern) {
+    return access->direction == TO_READ ? check_reads(machine, access, pattern)
+                                        : check_writes(machine, access);
 }
 
 /* A cp.async counts as a write from its issue to here. */
