@@ -65,8 +65,9 @@ static bool probe(WaveGpu *gpu, Trial *trial, uint32_t count, double *rate, Fail
     return good;
 }
 
-/* *trials: at most as many as it was; fewer when more are not worth while. */
-static bool saturation(WaveGpu *gpu, uint32_t *trials, Fail *fail) {
+/* *trials: at most as many as it was; fewer when more are not worth while. *measured: whether there
+ * was something to train. */
+static bool saturation(WaveGpu *gpu, uint32_t *trials, bool *measured, Fail *fail) {
     const Study *study = gpu->study;
     Trial trial = {0};
     double *values = calloc(study->info->hyper_count + 1, sizeof *values);
@@ -76,7 +77,8 @@ static bool saturation(WaveGpu *gpu, uint32_t *trials, Fail *fail) {
     double before = 0, rate;
     uint32_t worth = 1;
     bool more = good && trial.variant->gpu->train.count;
-    if (good && !more) worth = *trials;
+    *measured = more;
+    if (!more) worth = *trials;
     for (uint32_t count = 1; more && count <= *trials; count *= 2) {
         good = probe(gpu, &trial, count, &rate, fail);
         more = good && (count == 1 || rate >= before * WORTHWHILE) && !device_stopped(gpu->devices);
@@ -106,8 +108,9 @@ bool wave_gpu_size(WaveGpu *gpu, uint32_t wanted, WaveSize *size, Fail *fail) {
     size->trials = wanted;
     if (wanted) return true;
     if (each > (trials + devices - 1) / devices) each = (trials + devices - 1) / devices;
-    if (!saturation(gpu, &each, fail)) return false;
-    size->saturation = each * devices;
-    size->trials = size->saturation < trials ? size->saturation : trials;
+    bool measured;
+    if (!saturation(gpu, &each, &measured, fail)) return false;
+    if (measured) size->saturation = each * devices;
+    size->trials = each * devices < trials ? each * devices : trials;
     return true;
 }
