@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/file.h"
 #include "runtime/gpu.h"
@@ -218,10 +219,6 @@ static bool advance(Toy *toy, uint64_t by) {
                          &toy->fail);
 }
 
-static void count_tick(void *context) {
-    ++*(int *)context;
-}
-
 /* ---- what works ---- */
 
 static void launches(void **state) {
@@ -232,19 +229,45 @@ static void launches(void **state) {
     assert_true(strlen(gpu_name(toy.gpu)) > 0);
     assert_int_equal(gpu_number(toy.gpu), 0);
     assert_true(gpu_multiprocessors(toy.gpu) > 0);
-    int ticks = 0;
     double milliseconds = -1;
     require(&toy, gpu_mark(toy.gpu, 0, &toy.fail));
     require(&toy, gpu_run(toy.gpu, &train_steps, &toy.place, &toy.fail));
     require(&toy, gpu_run(toy.gpu, &train_steps, &toy.place, &toy.fail));
     require(&toy, gpu_mark(toy.gpu, 1, &toy.fail));
-    require(&toy, gpu_wait(toy.gpu, count_tick, &ticks, &toy.fail));
+    require(&toy, gpu_wait(toy.gpu, NULL, NULL, &toy.fail));
     bool idle = false;
     require(&toy, gpu_is_idle(toy.gpu, &idle, &toy.fail));
     assert_true(idle);
     require(&toy, gpu_marked_time(toy.gpu, &milliseconds, &toy.fail));
     assert_true(milliseconds >= 0);
     check_results(&toy, 2);
+    toy_close(&toy);
+}
+
+static void count_tick(void *context) {
+    ++*(uint32_t *)context;
+}
+
+static double seconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* A tick about every fifth of a second, and none in a short wait. */
+static void ticks(void **state) {
+    (void)state;
+    Toy toy;
+    toy_open(&toy);
+    uint32_t seen = 0;
+    for (uint32_t count = 1024; !seen; count *= 2) {
+        for (uint32_t l = 0; l < count; l++) require(&toy, advance(&toy, 1));
+        double begin = seconds();
+        require(&toy, gpu_wait(toy.gpu, count_tick, &seen, &toy.fail));
+        double waited = seconds() - begin;
+        assert_true(seen <= waited / 0.2);
+        assert_true(seen > 0 || waited < 5);
+    }
     toy_close(&toy);
 }
 
@@ -530,6 +553,29 @@ static void too_much(void **state) {
     toy_close(&toy);
 }
 
+/* VGPU_DEVICES=0 */
+static void no_device(void **state) {
+    (void)state;
+    Toy toy = {0};
+    assert_null(gpu_driver_open(library, &toy.fail));
+    expect(&toy, "no NVIDIA GPU can be used: cu");
+    expect(&toy, "failed: CUDA_ERROR_NO_DEVICE");
+    expect_help(&toy, "CUDA_VISIBLE_DEVICES");
+}
+
+/* A program for the CPU has nothing to run here. */
+static void no_code(void **state) {
+    (void)state;
+    Toy toy = {0};
+    TuneProgram program = {.name = "spirals"};
+    toy.driver = gpu_driver_open(library, &toy.fail);
+    require(&toy, toy.driver != NULL);
+    assert_null(gpu_open(toy.driver, 0, &program, &toy.fail));
+    expect(&toy, "spirals was built for the CPU alone");
+    expect_help(&toy, "tunec build --target cuda");
+    gpu_driver_close(toy.driver);
+}
+
 static void bad_module(void **state) {
     (void)state;
     Toy toy;
@@ -539,6 +585,11 @@ static void bad_module(void **state) {
     expect(&toy, "PTX of module kernels on ");
     expect(&toy, "cuModuleLoadDataEx failed: CUDA_ERROR_INVALID_PTX");
     expect(&toy, "line 4"); /* the driver's log */
+    toy.modules[0].ptx = ".version 9.9\n.target sm_80\n.address_size 64\n";
+    assert_false(gpu_run(toy.gpu, &train_steps, &toy.place, &toy.fail));
+    expect(&toy, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION");
+    expect_help(&toy, "the driver knows CUDA ");
+    expect_help(&toy, "update the driver");
     toy.modules[0].ptx = NULL;
     assert_false(gpu_run(toy.gpu, &train_steps, &toy.place, &toy.fail));
     expect(&toy, "module kernels has no code for ");
@@ -552,19 +603,15 @@ static void bad_module(void **state) {
 /* ---- main ---- */
 
 int main(int count, char **arguments) {
-    static const struct CMUnitTest all[] = {cmocka_unit_test(launches),
-                                            cmocka_unit_test(graphs),
-                                            cmocka_unit_test(captures_that_end_badly),
-                                            cmocka_unit_test(memory),
-                                            cmocka_unit_test(resident_data),
-                                            cmocka_unit_test(streamed_data),
-                                            cmocka_unit_test(two_devices),
-                                            cmocka_unit_test(out_of_bounds),
-                                            cmocka_unit_test(in_graph),
-                                            cmocka_unit_test(stale_scratch),
-                                            cmocka_unit_test(launch_refused),
-                                            cmocka_unit_test(too_much),
-                                            cmocka_unit_test(bad_module)};
+    static const struct CMUnitTest all[] = {
+        cmocka_unit_test(launches),      cmocka_unit_test(ticks),
+        cmocka_unit_test(graphs),        cmocka_unit_test(captures_that_end_badly),
+        cmocka_unit_test(memory),        cmocka_unit_test(resident_data),
+        cmocka_unit_test(streamed_data), cmocka_unit_test(two_devices),
+        cmocka_unit_test(out_of_bounds), cmocka_unit_test(in_graph),
+        cmocka_unit_test(stale_scratch), cmocka_unit_test(launch_refused),
+        cmocka_unit_test(too_much),      cmocka_unit_test(bad_module),
+        cmocka_unit_test(no_device),     cmocka_unit_test(no_code)};
     if (count != 3) return 2;
     library = arguments[1];
     for (size_t c = 0; c < sizeof all / sizeof *all; c++) {
