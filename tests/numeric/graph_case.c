@@ -6,6 +6,7 @@
 
 #include "runtime/program.h"
 #include "tests/numeric/evaluate.h"
+#include "tests/numeric/long_graph.h"
 
 enum { NOISY_RUNS = 4, HYPERS = 2, STEP = 3 };
 
@@ -137,15 +138,21 @@ static int64_t batch_of(const Graph *graph) {
     return 1;
 }
 
+GraphCase graph_case_of(Graph *graph, uint64_t seed) {
+    GraphCase c = {.seed = seed, .graph = graph, .batch = batch_of(graph)};
+    place_params(&c);
+    return c;
+}
+
 GraphCase graph_case(uint64_t seed, Arena *arena) {
+    if (seed >= LONG_SEED)
+        return graph_case_of(long_graph((uint32_t)(seed - LONG_SEED), arena), seed);
     Rng rng = {.state = seed};
     Elem real = seed % 2 ? E_F32 : E_F64;
     uint32_t ops = 5 + (uint32_t)(seed % 40);
     Graph *graph =
         seed % 3 ? random_step(&rng, real, ops, arena) : random_graph(&rng, real, ops, arena);
-    GraphCase c = {.seed = seed, .graph = graph, .batch = batch_of(graph)};
-    place_params(&c);
-    return c;
+    return graph_case_of(graph, seed);
 }
 
 bool case_complain(const GraphCase *c, const char *what, const char *problem) {

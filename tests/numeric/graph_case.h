@@ -22,7 +22,11 @@ typedef struct {
     TrialLayout layout;
 } GraphCase;
 
+/* From LONG_SEED on: the graphs of tests/numeric/long_graph.h. */
+enum { LONG_SEED = 1000000 };
 GraphCase graph_case(uint64_t seed, Arena *arena);
+/* Of a graph with FIELDs, PARAMs, STATES states and up to 2 hyperparameters. */
+GraphCase graph_case_of(Graph *graph, uint64_t seed);
 
 /* Which example row i of the batch is. */
 int32_t case_example(const GraphCase *c, int64_t row);
