@@ -154,6 +154,79 @@ static void every_rule_of_contractions_is_checked(void **state) {
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) check_rule(&rules[i], true);
 }
 
+/* ---- reductions cut into chunks ---- */
+
+/* The parameters, 102,026 of them, summed for a GPU: chunk and position. */
+static StepProgram *cut_program(Model *model) {
+    GNode *h = relu(model->graph, dense(model, image(model), "dense1", 128));
+    nesterov(model, cross_entropy(model, dense(model, h, "dense2", 10)), true);
+    TrialLayout layout = trial_layout(2, model->program.param_count, model->state_count, E_F32);
+    StepProgram *program = fuse(simplify(model->graph, model->arena), &layout, true, model->arena);
+    schedule_cuda(program, model->arena);
+    plan(program, model->arena);
+    return program;
+}
+
+static void chunks_overrun(Kernel *k) {
+    k->axes[1].whole = k->axes[0].extent * k->axes[1].extent + 1;
+}
+static void empty_chunk(Kernel *k) {
+    k->axes[0].extent++;
+}
+static void uncounted_chunks(Kernel *k) {
+    k->axes[1].chunks = 2;
+}
+static void other_stride(Kernel *k) {
+    first_of(k, X_LOAD)->at.coeff[0]++;
+}
+static void beyond_the_whole(Kernel *k) {
+    k->axes[1].whole++;
+}
+static void one_partial_for_all(Kernel *k) {
+    storing(k)->stores.at[0].at.coeff[0] = 0;
+}
+
+static void every_rule_of_chunks_is_checked(void **state) {
+    (void)state;
+    static const Rule rules[] = {{chunks_overrun, "in 100 chunks of 1024"},
+                                 {empty_chunk, "in 101 chunks of 1024"},
+                                 {uncounted_chunks, "chunks that no outer axis counts"},
+                                 {other_stride, "along its chunks otherwise"},
+                                 {beyond_the_whole, "load of 'flat'"},
+                                 {one_partial_for_all, "are stored more than once"}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        Model model = model_new();
+        StepProgram *program = cut_program(&model);
+        Kernel *partial = (Kernel *)find(program, "update_partial");
+        for (uint32_t k = 0; k < program->kernels.count; k++)
+            assert_null(kernel_verify(program->kernels.at[k], model.arena));
+        assert_null(plan_verify(program, model.arena));
+        rules[i].spoil(partial);
+        const char *problem = kernel_verify(partial, model.arena);
+        if (!problem || !strstr(problem, rules[i].says))
+            fail_msg("expected '%s', got '%s'", rules[i].says, problem ? problem : "nothing");
+        arena_free(model.arena);
+    }
+}
+
+static void schedules_are_part_of_the_signature(void **state) {
+    (void)state;
+    Model model = model_new();
+    Kernel *kernel = (Kernel *)find(cut_program(&model), "update_partial");
+    Text one = {0}, two = {0}, three = {0};
+    kernel_signature(kernel, &one);
+    kernel->name = "another";
+    kernel_signature(kernel, &two);
+    assert_string_equal(one.at, two.at);
+    kernel->gpu.row_threads /= 2;
+    kernel_signature(kernel, &three);
+    assert_string_not_equal(one.at, three.at);
+    text_release(&one);
+    text_release(&two);
+    text_release(&three);
+    arena_free(model.arena);
+}
+
 /* ---- plans ---- */
 
 static Buffer *scratch(const StepProgram *program, uint32_t number) {
@@ -208,6 +281,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rule_of_kernels_is_checked),
         cmocka_unit_test(every_rule_of_contractions_is_checked),
+        cmocka_unit_test(every_rule_of_chunks_is_checked),
+        cmocka_unit_test(schedules_are_part_of_the_signature),
         cmocka_unit_test(every_rule_of_plans_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
