@@ -146,7 +146,17 @@ static void run_until(Gpu *gpu, uint32_t end) {
     for (; gpu->done < end; gpu->done++) run_op(&gpu->stream.ops[gpu->done]);
 }
 
-static bool put(Gpu *gpu, const Op *op) {
+/* The device breaks at a call, and stays broken. 0: never. */
+static uint32_t calls_left;
+
+static bool works(Fail *fail) {
+    uint32_t left = __atomic_load_n(&calls_left, __ATOMIC_RELAXED);
+    if (left > 1) __atomic_fetch_sub(&calls_left, 1, __ATOMIC_RELAXED);
+    return left != 1 || fail_set(fail, "the device is broken");
+}
+
+static bool put(Gpu *gpu, const Op *op, Fail *fail) {
+    if (!works(fail)) return false;
     list_add(gpu->capturing ? &gpu->captured : &gpu->stream, op);
     return true;
 }
@@ -193,7 +203,8 @@ bool gpu_memory(Gpu *gpu, uint64_t *free_bytes, uint64_t *total_bytes, Fail *fai
 }
 /* Full of what nobody wrote. */
 bool gpu_allocate(Gpu *gpu, uint64_t bytes, const char *what, uint64_t *address, Fail *fail) {
-    (void)what, (void)fail;
+    (void)what;
+    if (!works(fail)) return false;
     void *block = aligned_alloc(256, (bytes + 256) / 256 * 256);
     assert_non_null(block);
     memset(block, 0xA5, bytes);
@@ -208,19 +219,20 @@ void gpu_free(Gpu *gpu, uint64_t address) {
     free(memory(address));
 }
 bool gpu_host_allocate(Gpu *gpu, uint64_t bytes, const char *what, void **address, Fail *fail) {
-    uint64_t at;
-    gpu_allocate(gpu, bytes, what, &at, fail);
+    uint64_t at = 0;
+    bool good = gpu_allocate(gpu, bytes, what, &at, fail);
     *address = memory(at);
-    return true;
+    return good;
 }
 void gpu_host_free(Gpu *gpu, void *address) {
     gpu_free(gpu, (uint64_t)(uintptr_t)address);
 }
 bool gpu_upload_later(Gpu *gpu, uint64_t to, const void *from, uint64_t bytes, const char *what,
                       Fail *fail) {
-    (void)what, (void)fail;
+    (void)what;
     return put(gpu,
-               &(Op){.kind = OP_COPY, .to = to, .from = (uint64_t)(uintptr_t)from, .bytes = bytes});
+               &(Op){.kind = OP_COPY, .to = to, .from = (uint64_t)(uintptr_t)from, .bytes = bytes},
+               fail);
 }
 bool gpu_download_later(Gpu *gpu, void *to, uint64_t from, uint64_t bytes, const char *what,
                         Fail *fail) {
@@ -230,12 +242,13 @@ bool gpu_copy(Gpu *gpu, uint64_t to, uint64_t from, uint64_t bytes, const char *
     return gpu_upload_later(gpu, to, memory(from), bytes, what, fail);
 }
 bool gpu_clear(Gpu *gpu, uint64_t address, uint64_t bytes, const char *what, Fail *fail) {
-    (void)what, (void)fail;
-    return put(gpu, &(Op){.kind = OP_CLEAR, .to = address, .bytes = bytes});
+    (void)what;
+    return put(gpu, &(Op){.kind = OP_CLEAR, .to = address, .bytes = bytes}, fail);
 }
 bool gpu_wait(Gpu *gpu, PoolTick tick, void *context, Fail *fail) {
-    (void)tick, (void)context, (void)fail;
+    (void)tick, (void)context;
     assert_false(gpu->capturing);
+    if (!works(fail)) return false;
     run_until(gpu, gpu->stream.count);
     gpu->stream.count = gpu->done = 0;
     memset(gpu->fences, 0, sizeof gpu->fences);
@@ -249,15 +262,13 @@ bool gpu_download(Gpu *gpu, void *to, uint64_t from, uint64_t bytes, const char 
     return gpu_download_later(gpu, to, from, bytes, what, fail) && gpu_wait(gpu, NULL, NULL, fail);
 }
 bool gpu_run(Gpu *gpu, const TuneGpuSteps *steps, const GpuPlace *place, Fail *fail) {
-    (void)fail;
     Op op = {.kind = OP_RUN, .steps = steps, .place = *place};
     memcpy(op.fields, place->fields, sizeof op.fields);
     memcpy(op.examples, place->examples, sizeof op.examples);
     gpu->trials = place->trials;
-    return put(gpu, &op);
+    return put(gpu, &op, fail);
 }
 bool gpu_run_fixed(Gpu *gpu, const GpuFixedLaunch *launch, Fail *fail) {
-    (void)fail;
     static const uint32_t counts[] = {6, 6, 9};
     OpKind kind = !strcmp(launch->entry, "tune_rows")      ? OP_ROWS
                   : !strcmp(launch->entry, "tune_advance") ? OP_ADVANCE
@@ -268,26 +279,26 @@ bool gpu_run_fixed(Gpu *gpu, const GpuFixedLaunch *launch, Fail *fail) {
         op.parameters[p] = narrow ? *(const uint32_t *)launch->parameters[p]
                                   : *(const uint64_t *)launch->parameters[p];
     }
-    return put(gpu, &op);
+    return put(gpu, &op, fail);
 }
 bool gpu_capture(Gpu *gpu, Fail *fail) {
-    (void)fail;
     assert_false(gpu->capturing);
+    if (!works(fail)) return false;
     gpu->capturing = true;
     return true;
 }
 GpuGraph *gpu_capture_end(Gpu *gpu, Fail *fail) {
-    (void)fail;
-    GpuGraph *graph = calloc(1, sizeof *graph);
-    assert_true(graph && gpu->capturing);
+    assert_true(gpu->capturing);
+    GpuGraph *graph = works(fail) ? calloc(1, sizeof *graph) : NULL;
+    gpu->capturing = false;
+    if (!graph) return NULL;
     graph->list = gpu->captured;
     gpu->captured = (OpList){0};
-    gpu->capturing = false;
     return graph;
 }
 bool gpu_graph_launch(Gpu *gpu, GpuGraph *graph, Fail *fail) {
-    (void)fail;
-    for (uint32_t i = 0; i < graph->list.count; i++) put(gpu, &graph->list.ops[i]);
+    for (uint32_t i = 0; i < graph->list.count; i++)
+        if (!put(gpu, &graph->list.ops[i], fail)) return false;
     return true;
 }
 void gpu_graph_free(Gpu *gpu, GpuGraph *graph) {
@@ -306,14 +317,13 @@ bool gpu_marked_time(Gpu *gpu, double *milliseconds, Fail *fail) {
     return true;
 }
 bool gpu_fence_set(Gpu *gpu, uint32_t fence, Fail *fail) {
-    (void)fail;
     gpu->fences[fence] = gpu->stream.count;
-    return true;
+    return works(fail);
 }
 bool gpu_fence_wait(Gpu *gpu, uint32_t fence, PoolTick tick, void *context, Fail *fail) {
-    (void)tick, (void)context, (void)fail;
+    (void)tick, (void)context;
     run_until(gpu, gpu->fences[fence]);
-    return true;
+    return works(fail);
 }
 bool gpu_dump(const TuneProgram *program, const char *directory, Fail *fail) {
     (void)program, (void)directory, (void)fail;
@@ -539,6 +549,34 @@ static void evaluation(void **state) {
     run_over(&run);
 }
 
+/* Wherever the device breaks, the reason comes back and nothing is lost or left. */
+static void failures(void **state) {
+    (void)state;
+    uint32_t failed = 0;
+    for (uint32_t call = 2; call < 3000; call += 1 + call / 8) {
+        Fail fail = {0};
+        Run run = {.pool = pool_new(1, &fail)};
+        devices_make(&run.devices, &run.driver, 2, 0);
+        calls_left = call;
+        bool good = wave_init(&run.wave, &on_gpu, run.pool, &run.devices, 0, &fail);
+        for (uint32_t t = 0; good && t < run.wave.capacity; t++) add(&run.wave, t);
+        bool begun = good && wave_begin(&run.wave, &fail);
+        while (begun && run.wave.step < study.info->steps) {
+            if (!wave_advance(&run.wave, NULL, NULL, &fail)) break;
+            for (uint32_t i = 0; run.wave.evaluated && i < run.wave.count; i++)
+                curve_restart(&run.wave.trials[i].curve, run.wave.step);
+        }
+        failed += calls_left == 1;
+        assert_true(calls_left == 1 ? strstr(fail.text, "the device is broken") != NULL
+                                    : !*fail.text);
+        if (good) wave_release(&run.wave);
+        devices_close(&run.devices);
+        pool_free(run.pool);
+        calls_left = 0;
+    }
+    assert_in_range(failed, 20, 100);
+}
+
 static void size(void **state) {
     (void)state;
     Fail fail = {0};
@@ -557,7 +595,7 @@ static void size(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(independence), cmocka_unit_test(streaming),
-                                       cmocka_unit_test(stops), cmocka_unit_test(evaluation),
-                                       cmocka_unit_test(size)};
+                                       cmocka_unit_test(stops),        cmocka_unit_test(evaluation),
+                                       cmocka_unit_test(failures),     cmocka_unit_test(size)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
