@@ -4,10 +4,12 @@
 #include "runtime/wave_gpu_device.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #define PROBE_STEPS 16
-#define PROBE_STEPS_VIRTUAL 2 /* whose time is counted, not measured */
+#define PROBE_TRIES 3
+#define PROBE_STEPS_VIRTUAL 1 /* whose time is counted, not measured */
 #define WORTHWHILE 1.1        /* what twice the trials must gain */
 
 static uint64_t hungriest(const Study *study) {
@@ -31,17 +33,31 @@ static bool memory_trials(const WaveGpu *gpu, uint32_t *trials, Fail *fail) {
     return true;
 }
 
-/* Milliseconds of a few steps, behind some that warm up. */
-static bool time_steps(WaveGroup *group, uint64_t steps, double *milliseconds, Fail *fail) {
+/* Training that nobody looks at. */
+static bool run_steps(WaveGroup *group, uint64_t steps, Fail *fail) {
     Gpu *gpu = group->device->gpu;
-    for (uint32_t round = 0; round < 2; round++) {
-        if (!gpu_mark(gpu, 0, fail) || !group_train(group, group->count, steps, fail) ||
-            !gpu_mark(gpu, 1, fail) || !gpu_wait(gpu, NULL, NULL, fail))
+    bool good = gpu_mark(gpu, 0, fail) && group_train(group, group->count, steps, fail) &&
+                gpu_mark(gpu, 1, fail) && gpu_wait(gpu, NULL, NULL, fail);
+    group->queued_steps = 0;
+    group->queued_trials = 0;
+    return good;
+}
+
+/* Milliseconds of a few steps, the least of some tries behind one that warms up. */
+static bool time_steps(WaveGroup *group, bool is_virtual, double *milliseconds, Fail *fail) {
+    uint64_t steps = is_virtual ? PROBE_STEPS_VIRTUAL : PROBE_STEPS;
+    uint64_t most = group_curve_steps(group->device->study->info);
+    uint32_t tries = is_virtual ? 1 : PROBE_TRIES;
+    if (steps > most) steps = most;
+    *milliseconds = INFINITY;
+    if (!run_steps(group, steps, fail)) return false;
+    for (uint32_t i = 0; i < tries; i++) {
+        double now;
+        if (!run_steps(group, steps, fail) || !gpu_marked_time(group->device->gpu, &now, fail))
             return false;
-        group->queued_steps = 0;
-        group->queued_trials = 0;
+        if (now < *milliseconds) *milliseconds = now;
     }
-    return gpu_marked_time(gpu, milliseconds, fail);
+    return true;
 }
 
 static bool probe(WaveGpu *gpu, Trial *trial, uint32_t count, double *rate, Fail *fail) {
@@ -50,14 +66,12 @@ static bool probe(WaveGpu *gpu, Trial *trial, uint32_t count, double *rate, Fail
     Trial **trials = calloc(count, sizeof(Trial *));
     if (!trials) abort();
     for (uint32_t i = 0; i < count; i++) trials[i] = trial;
-    uint64_t steps = gpu_driver_is_virtual(gpu->set->driver) ? PROBE_STEPS_VIRTUAL : PROBE_STEPS;
-    uint64_t most = group_curve_steps(gpu->study->info);
-    if (steps > most) steps = most;
+    bool is_virtual = gpu_driver_is_virtual(gpu->set->driver);
     double milliseconds = 0;
     bool good = device_share(device, trial->variant, count, NULL, 0, fail) &&
                 group_open(&group, device, trial->variant, trials, count, NULL, 0, fail);
     if (good) {
-        good = group_init(&group, fail) && time_steps(&group, steps, &milliseconds, fail);
+        good = group_init(&group, fail) && time_steps(&group, is_virtual, &milliseconds, fail);
         group_close(&group);
     }
     free(trials);
@@ -110,6 +124,7 @@ bool wave_gpu_size(WaveGpu *gpu, uint32_t wanted, WaveSize *size, Fail *fail) {
     if (each > (trials + devices - 1) / devices) each = (trials + devices - 1) / devices;
     bool measured;
     if (!saturation(gpu, &each, &measured, fail)) return false;
+    gpu->work[0] = gpu->work[1] = 0; /* the probe's */
     if (measured) size->saturation = each * devices;
     size->trials = each * devices < trials ? each * devices : trials;
     return true;
