@@ -20,6 +20,8 @@ typedef struct {
     Graph *graph;
     int64_t batch;
     TrialLayout layout;
+    bool any_order; /* fused and unfused kernels may sum in different orders: only the reference
+                       counts */
 } GraphCase;
 
 /* From LONG_SEED on: the graphs of tests/numeric/long_graph.h. */
@@ -44,9 +46,9 @@ typedef struct {
     int64_t compared, undefined;
 } CaseCount;
 
-/* Fused and unfused are the same bits, and as close to the reference as the graph allows: the
- * evaluator runs with all its roundings made larger, and the results may be as far away as those
- * runs are, no further. False after a message. */
+/* Fused and unfused are the same bits (unless any_order), and as close to the reference as the
+ * graph allows: the evaluator runs with all its roundings made larger, and the results may be as
+ * far away as those runs are, no further. False after a message. */
 bool case_compare(const GraphCase *c, uint32_t trial, double **fused, double **unfused,
                   CaseCount *count);
 
