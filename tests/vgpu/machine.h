@@ -25,6 +25,8 @@ typedef struct Memory Memory;
 
 Memory *memory_new(uint64_t limit, bool track_writes);
 void memory_free_all(Memory *memory);
+/* Before the first allocation: each device has addresses of its own. */
+void memory_of_device(Memory *memory, uint32_t device);
 /* 256-byte aligned address, redzones around it; 0: more than the limit. */
 uint64_t memory_allocate(Memory *memory, uint64_t bytes, const char *name);
 bool memory_release(Memory *memory, uint64_t address); /* false: not the start of a live block */
