@@ -70,7 +70,7 @@ static bool find_window(Machine *machine, StateSpace space, uint64_t address, ui
         *window = (Window){0, machine->shared_bytes, machine->shared, machine->shared_state};
         return holds(window, address, bytes);
     }
-    const Allocation *block = memory_find(machine->memory, address);
+    const Block *block = memory_find(machine->memory, address);
     if (!block || block->freed) return false;
     Window whole = {block->address, block->address + block->bytes, block->data, block->written};
     if (!holds(&whole, address, bytes)) return false;
@@ -177,11 +177,14 @@ static bool found_unwritten(Machine *machine, const Access *access, uint32_t lan
                                         "local",  "parameter", "constant"};
     uint32_t bad = 0;
     while (bad < access->bytes - 1 && written[bad] == BYTE_WRITTEN) bad++;
-    if (written[bad] == BYTE_PENDING)
-        return found(machine, FOUND_RACE, access->warp, access->instr, (int)lane,
-                     "reads %u bytes of shared memory at %" PRIu64
-                     " that a cp.async has not delivered: no wait_group lies between",
-                     access->bytes, access->at[lane]);
+    if (written[bad] == BYTE_PENDING) {
+        found(machine, FOUND_RACE, access->warp, access->instr, (int)lane,
+              "reads %u bytes of shared memory at %" PRIu64
+              " that a cp.async has not delivered: no wait_group lies between",
+              access->bytes, access->at[lane]);
+        found_pending(machine, access->at[lane], access->bytes);
+        return false;
+    }
     found(machine, FOUND_UNINITIALISED, access->warp, access->instr, (int)lane,
           "reads %u bytes of %s memory that nobody has written", access->bytes,
           space[access->space]);
@@ -190,6 +193,8 @@ static bool found_unwritten(Machine *machine, const Access *access, uint32_t lan
                    space[access->space]);
     else
         found_buffer(machine, access->at[lane] + bad);
+    if (access->at[lane] + bad - machine->launch->dead < machine->launch->dead_bytes)
+        found_more(machine, "note", "what earlier launches wrote there does not count any more");
     return false;
 }
 
@@ -228,11 +233,14 @@ static bool check_written(Machine *machine, const Access *access, const Pattern 
 static bool check_pending(Machine *machine, const Access *access) {
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
-        if (memchr(machine->shared_state + access->at[lane], BYTE_PENDING, access->bytes))
-            return found(machine, FOUND_RACE, access->warp, access->instr, (int)lane,
-                         "writes %u bytes of shared memory at %" PRIu64
-                         " that a cp.async is about to write: no wait_group lies between",
-                         access->bytes, access->at[lane]);
+        if (!memchr(machine->shared_state + access->at[lane], BYTE_PENDING, access->bytes))
+            continue;
+        found(machine, FOUND_RACE, access->warp, access->instr, (int)lane,
+              "writes %u bytes of shared memory at %" PRIu64
+              " that a cp.async is about to write: no wait_group lies between",
+              access->bytes, access->at[lane]);
+        found_pending(machine, access->at[lane], access->bytes);
+        return false;
     }
     return true;
 }

@@ -108,6 +108,21 @@ void copy_commit(Warp *warp, uint32_t mask) {
     for (uint32_t rest = mask; rest; rest &= rest - 1) warp->commits[first_lane(rest)]++;
 }
 
+void found_pending(Machine *machine, uint64_t at, uint32_t bytes) {
+    for (uint32_t w = 0; w < machine->warp_count; w++) {
+        const Warp *warp = &machine->warps[w];
+        for (uint32_t i = 0; i < warp->copy_count; i++) {
+            const Copy *copy = &warp->copies[i];
+            char who[100];
+            if (copy->to >= at + bytes || at >= (uint64_t)copy->to + copy->bytes) continue;
+            thread_text(machine, w * LANES + copy->lane, who, sizeof who);
+            found_more(machine, "copy", "%s issued it here:", who);
+            found_place(machine, &machine->code[copy->at]);
+            return;
+        }
+    }
+}
+
 static void land(Machine *machine, const Warp *warp, const Copy *copy) {
     move(machine->shared + copy->to, copy->data, copy->bytes);
     set_state(machine, copy, BYTE_WRITTEN);

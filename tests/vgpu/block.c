@@ -125,7 +125,9 @@ static void found_waiting_at(Machine *machine, uint32_t pc, Wait wait, uint32_t 
             if (group->pc == pc && group->wait == wait) mask |= group->mask;
         }
     lanes_text(mask, lanes, sizeof lanes);
-    found_more(machine, "waiting", "warps %s, lanes %s, %s here:", which, lanes, what[wait]);
+    found_more(machine, "waiting",
+               "%s %s, lanes %s, %s here:", warps & (warps - 1) ? "warps" : "warp", which, lanes,
+               what[wait]);
     found_place(machine, &machine->code[pc]);
 }
 
@@ -162,8 +164,7 @@ static bool found_deadlock(Machine *machine) {
         if (warp->group_count == 0) continue;
         const Group *group = &warp->groups[0];
         found(machine, FOUND_DEADLOCK, warp, &machine->code[group->pc],
-              (int)first_lane(group->mask),
-              "no warp of the block can go on: their barriers never get all they wait for");
+              (int)first_lane(group->mask), "waits for ever: no warp of the block can go on");
         found_waiting(machine, UINT32_MAX);
         break;
     }

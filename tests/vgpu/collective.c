@@ -168,7 +168,7 @@ bool collective_run(Machine *machine, Warp *warp, const Instr *instr, uint32_t m
             if (named[first_lane(others)] == members) set |= 1u << first_lane(others);
         if (set & ~members)
             return found(machine, FOUND_COLLECTIVE, warp, instr, (int)first_lane(set & ~members),
-                         "takes part, but its members 0x%08x do not name it", members);
+                         "is executed by a lane that its members 0x%08x do not name", members);
         if (!run_set(machine, warp, instr, set)) return false;
         rest &= ~set;
     }

@@ -24,12 +24,12 @@ typedef struct {
     uint64_t address, bytes;
     unsigned char *data, *written; /* a byte of `written` per byte: 0 or 1; NULL: not tracked */
     bool freed, variable;
-} Allocation;
+} Block;
 
 /* The last allocation that begins at or below address, or NULL. */
-const Allocation *memory_find(Memory *memory, uint64_t address);
+const Block *memory_find(Memory *memory, uint64_t address);
 /* The first one above address, or NULL. */
-const Allocation *memory_above(Memory *memory, uint64_t address);
+const Block *memory_above(Memory *memory, uint64_t address);
 
 /* ---- warps ---- */
 
@@ -231,6 +231,8 @@ bool access_store(Machine *machine, Warp *warp, const Instr *instr, uint32_t mas
 bool access_atomic(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask);
 bool matrix_load(Machine *machine, Warp *warp, const Instr *instr);
 bool matrix_store(Machine *machine, Warp *warp, const Instr *instr);
+/* Of a race with a cp.async that has not landed: who issued it, as lines of the report. */
+void found_pending(Machine *machine, uint64_t at, uint32_t bytes);
 bool copy_issue(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask);
 void copy_commit(Warp *warp, uint32_t mask);
 void copy_wait(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask);

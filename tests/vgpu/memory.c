@@ -3,19 +3,18 @@
  * bytes back to the host and stays in the table, so that a late access is told whose they were. */
 #include "tests/vgpu/engine.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_ADDRESS UINT64_C(0x00007d0000000000)
-enum { ALIGNMENT = 256, GAP = 64 << 10, MESSAGE_BYTES = 400 };
+enum { ALIGNMENT = 256, GAP = 64 << 10, DEVICE_SHIFT = 48, MESSAGE_BYTES = 400 };
 
 struct Memory {
-    Allocation *at; /* by address, because addresses only grow */
+    Block *at; /* by address, because addresses only grow */
     uint32_t count, room;
-    uint32_t last; /* where the last look-up ended */
-    uint64_t next, used, limit;
+    uint32_t last;                   /* where the last look-up ended */
+    uint64_t next, end, used, limit; /* next and end: addresses */
     bool track_writes;
     char message[MESSAGE_BYTES];
 };
@@ -25,8 +24,13 @@ Memory *memory_new(uint64_t limit, bool track_writes) {
     if (!memory) return NULL;
     memory->limit = limit;
     memory->track_writes = track_writes;
-    memory->next = FIRST_ADDRESS;
+    memory_of_device(memory, 0);
     return memory;
+}
+
+void memory_of_device(Memory *memory, uint32_t device) {
+    memory->next = FIRST_ADDRESS + ((uint64_t)device << DEVICE_SHIFT);
+    memory->end = SHARED_WINDOW + ((uint64_t)device << DEVICE_SHIFT) - 2 * GAP;
 }
 
 void memory_free_all(Memory *memory) {
@@ -43,7 +47,7 @@ void memory_free_all(Memory *memory) {
 static bool make_room(Memory *memory) {
     if (memory->count < memory->room) return true;
     uint32_t room = memory->room ? 2 * memory->room : 16;
-    Allocation *larger = realloc(memory->at, room * sizeof *larger);
+    Block *larger = realloc(memory->at, room * sizeof *larger);
     if (!larger) return false;
     memory->at = larger;
     memory->room = room;
@@ -52,7 +56,8 @@ static bool make_room(Memory *memory) {
 
 uint64_t memory_allocate(Memory *memory, uint64_t bytes, const char *name) {
     if (bytes == 0 || bytes > memory->limit - memory->used || !make_room(memory)) return 0;
-    Allocation block = {.address = memory->next, .bytes = bytes};
+    if (bytes > memory->end - memory->next) return 0; /* addresses are not used twice */
+    Block block = {.address = memory->next, .bytes = bytes};
     block.name = strdup(name && *name ? name : "memory without a name");
     block.data = calloc(1, bytes);
     if (memory->track_writes) block.written = calloc(1, bytes);
@@ -65,7 +70,6 @@ uint64_t memory_allocate(Memory *memory, uint64_t bytes, const char *name) {
     memory->at[memory->count++] = block;
     memory->used += bytes;
     memory->next += (bytes + GAP + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    assert(memory->next < SHARED_WINDOW);
     return block.address;
 }
 
@@ -73,7 +77,7 @@ uint64_t memory_allocate(Memory *memory, uint64_t bytes, const char *name) {
 static int64_t index_below(Memory *memory, uint64_t address) {
     uint32_t low = 0, high = memory->count; /* all before low begin at or below address */
     if (memory->last < memory->count) {
-        const Allocation *last = &memory->at[memory->last];
+        const Block *last = &memory->at[memory->last];
         if (address >= last->address && address < last->address + last->bytes) return memory->last;
     }
     while (low < high) {
@@ -87,23 +91,23 @@ static int64_t index_below(Memory *memory, uint64_t address) {
     return (int64_t)low - 1;
 }
 
-const Allocation *memory_find(Memory *memory, uint64_t address) {
+const Block *memory_find(Memory *memory, uint64_t address) {
     int64_t at = index_below(memory, address);
     return at < 0 ? NULL : &memory->at[at];
 }
 
-const Allocation *memory_above(Memory *memory, uint64_t address) {
+const Block *memory_above(Memory *memory, uint64_t address) {
     int64_t at = index_below(memory, address) + 1;
     return at < memory->count ? &memory->at[at] : NULL;
 }
 
-static Allocation *find_start(Memory *memory, uint64_t address) {
+static Block *find_start(Memory *memory, uint64_t address) {
     int64_t at = index_below(memory, address);
     return at >= 0 && memory->at[at].address == address ? &memory->at[at] : NULL;
 }
 
 bool memory_release(Memory *memory, uint64_t address) {
-    Allocation *block = find_start(memory, address);
+    Block *block = find_start(memory, address);
     if (!block || block->freed) return false;
     free(block->data);
     free(block->written);
@@ -114,7 +118,7 @@ bool memory_release(Memory *memory, uint64_t address) {
 }
 
 void memory_name(Memory *memory, uint64_t address, const char *name) {
-    Allocation *block = find_start(memory, address);
+    Block *block = find_start(memory, address);
     char *copy = block ? strdup(name) : NULL;
     if (!copy) return;
     free(block->name);
@@ -122,7 +126,7 @@ void memory_name(Memory *memory, uint64_t address, const char *name) {
 }
 
 void memory_variable(Memory *memory, uint64_t address) {
-    Allocation *block = find_start(memory, address);
+    Block *block = find_start(memory, address);
     if (block) block->variable = true;
 }
 
@@ -131,9 +135,9 @@ uint64_t memory_used(const Memory *memory) {
 }
 
 /* The live allocation that holds all of the range; or NULL and memory->message. */
-static Allocation *find_range(Memory *memory, uint64_t address, uint64_t bytes) {
+static Block *find_range(Memory *memory, uint64_t address, uint64_t bytes) {
     int64_t at = index_below(memory, address);
-    Allocation *block = at < 0 ? NULL : &memory->at[at];
+    Block *block = at < 0 ? NULL : &memory->at[at];
     if (!block) {
         snprintf(memory->message, MESSAGE_BYTES, "0x%" PRIx64 " is no address of this device",
                  address);
@@ -155,13 +159,13 @@ static Allocation *find_range(Memory *memory, uint64_t address, uint64_t bytes) 
     return NULL;
 }
 
-static void set_written(Allocation *block, uint64_t offset, uint64_t bytes, int written) {
+static void set_written(Block *block, uint64_t offset, uint64_t bytes, int written) {
     if (block->written && bytes > 0) memset(block->written + offset, written, bytes);
 }
 
 const char *memory_write(Memory *memory, uint64_t address, const void *from, uint64_t bytes) {
     if (bytes == 0) return NULL;
-    Allocation *block = find_range(memory, address, bytes);
+    Block *block = find_range(memory, address, bytes);
     if (!block) return memory->message;
     memcpy(block->data + (address - block->address), from, bytes);
     set_written(block, address - block->address, bytes, 1);
@@ -170,7 +174,7 @@ const char *memory_write(Memory *memory, uint64_t address, const void *from, uin
 
 const char *memory_read(Memory *memory, uint64_t address, void *to, uint64_t bytes) {
     if (bytes == 0) return NULL;
-    const Allocation *block = find_range(memory, address, bytes);
+    const Block *block = find_range(memory, address, bytes);
     if (!block) return memory->message;
     memcpy(to, block->data + (address - block->address), bytes);
     return NULL;
@@ -180,7 +184,7 @@ const char *memory_fill(Memory *memory, uint64_t address, uint32_t value, uint32
                         uint64_t count) {
     if (count == 0) return NULL;
     if (count > UINT64_MAX / 4) return "the size is out of range";
-    Allocation *block = find_range(memory, address, count * value_bytes);
+    Block *block = find_range(memory, address, count * value_bytes);
     if (!block) return memory->message;
     unsigned char *to = block->data + (address - block->address);
     if (value_bytes == 1)
@@ -193,9 +197,9 @@ const char *memory_fill(Memory *memory, uint64_t address, uint32_t value, uint32
 
 const char *memory_copy(Memory *memory, uint64_t to, uint64_t from, uint64_t bytes) {
     if (bytes == 0) return NULL;
-    const Allocation *source = find_range(memory, from, bytes);
+    const Block *source = find_range(memory, from, bytes);
     if (!source) return memory->message;
-    Allocation *target = find_range(memory, to, bytes);
+    Block *target = find_range(memory, to, bytes);
     if (!target) return memory->message;
     const uint64_t source_at = from - source->address, target_at = to - target->address;
     memmove(target->data + target_at, source->data + source_at, bytes);
@@ -204,6 +208,6 @@ const char *memory_copy(Memory *memory, uint64_t to, uint64_t from, uint64_t byt
 }
 
 void memory_forget(Memory *memory, uint64_t address, uint64_t bytes) {
-    Allocation *block = bytes ? find_range(memory, address, bytes) : NULL;
+    Block *block = bytes ? find_range(memory, address, bytes) : NULL;
     if (block) set_written(block, address - block->address, bytes, 0);
 }

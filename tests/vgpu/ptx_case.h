@@ -27,6 +27,7 @@ typedef struct {
     uint64_t seed, watchdog;
     const char *cuda;
     bool free_in, write_out; /* before the launch */
+    bool dead_out;           /* what was written does not count */
     Extent *extents;         /* addresses relative to `in` */
     uint32_t extent_count, trials;
     /* results */
@@ -101,6 +102,10 @@ static inline void run_ptx(PtxRun *run, const char *body) {
     fill_memory(run, memory, &buffers[0], &buffers[1]);
     for (uint32_t i = 0; i < run->extent_count; i++) run->extents[i].address += buffers[0];
     memcpy(launch.params, buffers, sizeof buffers);
+    if (run->dead_out) {
+        launch.dead = buffers[1];
+        launch.dead_bytes = sizeof run->out;
+    }
     const Settings settings = {run->check, run->seed, run->watchdog};
     run->finding = machine_run(&launch, memory, &settings, &run->counters, &run->report);
     assert_null(memory_read(memory, buffers[1], run->out, sizeof run->out));

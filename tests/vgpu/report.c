@@ -195,7 +195,7 @@ static void consider_extent(const Launch *launch, const Extent *extent, uint64_t
     }
 }
 
-static void consider_allocation(const Allocation *block, uint64_t address, uint64_t bytes,
+static void consider_allocation(const Block *block, uint64_t address, uint64_t bytes,
                                 Nearby *best) {
     if (!block) return;
     Nearby here = {block->name, block->address, block->bytes, 0, -1};
@@ -212,7 +212,7 @@ static Nearby nearest(Machine *machine, uint64_t address, uint64_t bytes) {
         for (uint32_t i = 0; i < launch->extent_count; i++)
             consider_extent(launch, &launch->extents[i], address, bytes, &best);
     if (!best.name || best.distance > 0) {
-        const Allocation *block = memory_find(machine->memory, address);
+        const Block *block = memory_find(machine->memory, address);
         if (!best.name || (block && block->variable))
             consider_allocation(block, address, bytes, &best);
         if (!best.name || launch->extent_count == 0)
@@ -264,7 +264,7 @@ bool found_bad_address(Machine *machine, const Access *access, uint32_t lane) {
     const Instr *instr = access->instr;
     if (access->space != S_GLOBAL && access->space != S_CONST)
         return found_outside_space(machine, access, lane, verb);
-    const Allocation *block = memory_find(machine->memory, address);
+    const Block *block = memory_find(machine->memory, address);
     if (block && block->freed && address < block->address + block->bytes)
         return found(machine, FOUND_USE_AFTER_FREE, warp, instr, (int)lane,
                      "%s %u bytes of '%s' (%" PRIu64 " bytes), which was freed", verb,

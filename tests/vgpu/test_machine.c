@@ -163,6 +163,17 @@ static void test_unwritten(void **state) {
               .blocks = 3);
 }
 
+static void test_dead(void **state) {
+    (void)state;
+    static const Case cases[] = {
+        {"left from before", 32, FOUND_UNINITIALISED, "ld.global.u32 %r8, [%rd5];\n",
+         "what earlier launches wrote there does not count any more"},
+        {"written again", 32, FOUND_NOTHING,
+         "st.global.u32 [%rd5], %r1;\nld.global.u32 %r8, [%rd5];\n", NULL},
+    };
+    RUN_CASES(cases, .write_out = true, .dead_out = true);
+}
+
 /* ---- races ---- */
 
 static void test_races(void **state) {
@@ -249,7 +260,7 @@ static void test_async_copies(void **state) {
     (void)state;
     static const Case cases[] = {
         {"without a wait", 32, FOUND_RACE, COPY COMMIT "ld.shared.u32 %r8, [%r4];\n",
-         "that a cp.async has not delivered"},
+         "lane 0 of warp 0, issued it here:"},
         {"with a wait", 32, FOUND_NOTHING,
          COPY COMMIT "cp.async.wait_group 0;\nld.shared.u32 %r8, [%r4];\n", NULL},
         {"wait_all", 32, FOUND_NOTHING, COPY "cp.async.wait_all;\nld.shared.u32 %r8, [%r4];\n",
@@ -289,7 +300,7 @@ static void test_divergent_barriers(void **state) {
     static const Case cases[] = {
         {"for all", 64, FOUND_NOTHING, SYNC, NULL},
         {"half a warp", 64, FOUND_DIVERGENT_BARRIER, "@!%p1 bra L;\n" SYNC "L:\n",
-         "lanes 0-15 of warp 0 wait at a barrier that lanes 16-31 do not reach"},
+         "bar.sync is reached by lanes 0-15 of warp 0, not by lanes 16-31"},
         {"guarded", 32, FOUND_DIVERGENT_BARRIER, "@%p1 bar.sync 0;\n", NULL},
         {"two places", 64, FOUND_DIVERGENT_BARRIER, "@!%p1 bra L;\n" SYNC "L:\n" SYNC, NULL},
         {"a whole warp stays away", 64, FOUND_NOTHING,
@@ -298,6 +309,10 @@ static void test_divergent_barriers(void **state) {
         {"lanes come together first", 32, FOUND_NOTHING,
          "@%p1 bra L;\nadd.u32 %r8, %r1, 1;\nst.shared.u32 [%r4], %r8;\nL:\n" SYNC, NULL},
         {"a block with a part of a warp", 40, FOUND_NOTHING, SYNC, NULL},
+        {"not aligned", 64, FOUND_NOTHING,
+         "@%p1 bra L;\nbarrier.sync 0;\nbra E;\nL:\nbarrier.sync 0;\nE:\n", NULL},
+        {"not aligned, and never reached", 64, FOUND_DEADLOCK,
+         "@%p1 bra L;\nbarrier.sync 0;\nbra E;\nL:\nbarrier.sync 1;\nE:\n", NULL},
         {"odd count", 64, FOUND_DIVERGENT_BARRIER, "bar.sync 1, 40;\n", "no multiple of 32"},
     };
     RUN_CASES(cases);
@@ -308,7 +323,7 @@ static void test_deadlocks(void **state) {
     static const Case cases[] = {
         {"two barriers", 64, FOUND_DEADLOCK,
          "setp.lt.u32 %p2, %r1, 32;\n@%p2 bar.sync 1;\n@!%p2 bar.sync 2;\n",
-         "warps 0, lanes 0-31, wait at a barrier here:"},
+         "warp 0, lanes 0-31, wait at a barrier here:"},
         {"crossed", 64, FOUND_DEADLOCK,
          "setp.lt.u32 %p2, %r1, 32;\n@%p2 bar.sync 1;\n@!%p2 bar.sync 2;\n@%p2 bar.sync 2;\n"
          "@!%p2 bar.sync 1;\n",
@@ -317,7 +332,7 @@ static void test_deadlocks(void **state) {
          "setp.lt.u32 %p2, %r1, 64;\n@%p2 bar.sync 1, 64;\n@!%p2 bar.sync 2, 64;\n", NULL},
         {"too few", 64, FOUND_DEADLOCK, "bar.sync 1, 96;\n", NULL},
         {"endless", 64, FOUND_DEADLOCK, "L:\nadd.u32 %r8, %r8, 1;\nbra L;\n",
-         "without reaching a barrier or its end"},
+         "warp instructions without a barrier or its end"},
         {"a long loop", 64, FOUND_NOTHING,
          "mov.u32 %r8, 0;\nL:\nadd.u32 %r8, %r8, 1;\nsetp.lt.u32 %p2, %r8, 10000;\n@%p2 bra L;\n",
          NULL},
@@ -353,7 +368,7 @@ static void test_missing_lanes(void **state) {
         {"all", 32, FOUND_NOTHING, "shfl.sync.bfly.b32 %r8, %r1, 1, 31, 0xffffffff;\n", NULL},
         {"half", 32, FOUND_COLLECTIVE,
          "@!%p1 bra L;\nshfl.sync.bfly.b32 %r8, %r1, 1, 31, 0xffffffff;\nL:\n",
-         "lanes 0-15 of warp 0 need lanes 16-31, which do not come"},
+         "is reached by lanes 0-15 of warp 0, and needs lanes 16-31, which do not come"},
         {"half of the members", 32, FOUND_NOTHING,
          "@!%p1 bra L;\nshfl.sync.bfly.b32 %r8, %r1, 1, 31, 0xffff;\nL:\n", NULL},
         {"come together", 32, FOUND_NOTHING,
@@ -363,7 +378,7 @@ static void test_missing_lanes(void **state) {
          "@!%p1 bra L;\nshfl.sync.bfly.b32 %r8, %r1, 16, 31, 0xffff;\nL:\n",
          "reads the register of lane 16, which does not take part"},
         {"not named itself", 32, FOUND_COLLECTIVE, "vote.sync.any.pred %p2, %p1, 0x7fffffff;\n",
-         "do not name it"},
+         "0x7fffffff do not name"},
         {"vote", 32, FOUND_COLLECTIVE, "@%p1 vote.sync.any.pred %p2, %p1, 0xffffffff;\n", NULL},
         {"redux", 32, FOUND_COLLECTIVE, "@%p1 redux.sync.add.u32 %r8, %r1, 0xffffffff;\n", NULL},
         {"match", 32, FOUND_COLLECTIVE, "@%p1 match.any.sync.b32 %r8, %r1, 0xffffffff;\n", NULL},
@@ -425,6 +440,7 @@ int main(void) {
         cmocka_unit_test(test_alignment),
         cmocka_unit_test(test_use_after_free),
         cmocka_unit_test(test_unwritten),
+        cmocka_unit_test(test_dead),
         cmocka_unit_test(test_races),
         cmocka_unit_test(test_partial_meetings),
         cmocka_unit_test(test_named_barriers),

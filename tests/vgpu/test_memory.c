@@ -21,6 +21,20 @@ static void test_addresses(void **state) {
     memory_free_all(memory);
 }
 
+static void test_devices(void **state) {
+    (void)state;
+    Memory *first = memory_new(1 << 20, false), *second = memory_new(1 << 20, false);
+    memory_of_device(second, 1);
+    const uint64_t a = memory_allocate(first, 100, "a"), b = memory_allocate(second, 100, "b");
+    char byte = 0;
+    assert_true(a != b);
+    assert_non_null(memory_write(first, b, &byte, 1));
+    assert_non_null(memory_write(second, a, &byte, 1));
+    assert_null(memory_write(second, b, &byte, 1));
+    memory_free_all(first);
+    memory_free_all(second);
+}
+
 static void test_limit(void **state) {
     (void)state;
     Memory *memory = memory_new(1000, true);
@@ -103,9 +117,10 @@ static void test_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_release),   cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_messages),  cmocka_unit_test(test_many),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_limit),     cmocka_unit_test(test_release),
+        cmocka_unit_test(test_copies),    cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

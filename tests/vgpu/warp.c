@@ -129,8 +129,8 @@ static Stop step(Machine *machine, Warp *warp, Group *group, const Instr *instr,
 }
 
 /* Runs the group until it comes to stop_pc, splits, waits, ends, or has had its turn. */
-static Stop run_group(Machine *machine, Warp *warp, Group *group, uint32_t stop_pc,
-                      uint64_t limit) {
+LANE_CLONES static Stop run_group(Machine *machine, Warp *warp, Group *group, uint32_t stop_pc,
+                                  uint64_t limit) {
     const Instr *code = machine->code;
     unsigned char *registers = warp->registers;
     const uint32_t active = group->mask;
@@ -238,11 +238,11 @@ static WarpState found_apart(Machine *machine, Warp *warp) {
     lanes_text(wanted & ~first->mask, missing, sizeof missing);
     if (instr->kind == I_BARRIER)
         found(machine, FOUND_DIVERGENT_BARRIER, warp, instr, (int)first_lane(first->mask),
-              "lanes %s of warp %u wait at a barrier that lanes %s do not reach", here,
-              warp->number, missing);
+              "is reached by lanes %s of warp %u, not by lanes %s", here, warp->number, missing);
     else
         found(machine, FOUND_COLLECTIVE, warp, instr, (int)first_lane(first->mask),
-              "lanes %s of warp %u need lanes %s, which do not come", here, warp->number, missing);
+              "is reached by lanes %s of warp %u, and needs lanes %s, which do not come", here,
+              warp->number, missing);
     found_waiting(machine, 1u << warp->number);
     return WARP_FOUND;
 }
@@ -296,7 +296,7 @@ static uint32_t meeting_place(const Warp *warp, const Group *group) {
 
 static WarpState found_hang(Machine *machine, Warp *warp, const Group *group) {
     found(machine, FOUND_DEADLOCK, warp, &machine->code[group->pc], (int)first_lane(group->mask),
-          "the block ran for %llu warp instructions without reaching a barrier or its end",
+          "is where the block is after %llu warp instructions without a barrier or its end",
           (unsigned long long)machine->since_barrier);
     found_waiting(machine, UINT32_MAX);
     return WARP_FOUND;
