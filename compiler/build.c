@@ -121,7 +121,6 @@ static void collect_gpu(Build *build) {
     build->gpu.variants = variants;
     build->gpu.steps = cuda_add_steps(&build->cuda, compilation);
     build->gpu.module_count = build->cuda.modules.count;
-    build->gpu.virtual_gpu = build->where.virtual_gpu;
 }
 
 static void collect(Build *build) {
@@ -168,6 +167,7 @@ static void write_descriptor(Build *build, Text *out) {
         descriptor_write(&descriptor, &bare);
         mix(&build->gpu.fingerprint, bare.at);
         build->gpu.sources = compilation->sources;
+        build->gpu.virtual_gpu = build->where.virtual_gpu;
     }
     text_release(&bare);
     descriptor.fingerprint = build->fingerprint;
