@@ -317,7 +317,9 @@ static int block_owner(const Kernel *kernel, int expr) {
 static void name_block(CudaPrinter *p, int owner) {
     const Expr *x = &p->kernel->exprs.at[owner];
     const char *number = cuda_index(p, &x->at, -1);
-    if (x->row) number = arena_printf(p->arena, "%" PRId64 " * first_example + %s", x->row, number);
+    if (x->row == 1) number = arena_printf(p->arena, "first_example + %s", number);
+    if (x->row > 1)
+        number = arena_printf(p->arena, "%" PRId64 " * first_example + %s", x->row, number);
     const char *name = p->versions[owner]
                            ? arena_printf(p->arena, "bits%d_%u", owner, p->versions[owner])
                            : arena_printf(p->arena, "bits%d", owner);

@@ -1,14 +1,24 @@
 /* kernels -> CUDA C, made for reading. The same kernels as emit_llvm prints, scheduled by
  * schedule_cuda.
  *
- *     // dense2_relu_fwd   mnist.tune:14
- *     //     contract add max shr cast mul lt div select add le
- *     //     axes m=128 n=128 k=128; 4358146 flops, 131584 bytes read, 163840 written, per trial
- *     //     tile 64 x 64 x 16, 4 x 4 per thread, 256 threads, 4 blocks per trial, 8704 bytes
- * shared extern "C" __global__ void __launch_bounds__(256) dense2_relu_fwd(const float *t40, const
- * float *dense2_weight, …, float *h_2, long long trial_stride, long long scratch_stride)
+ *     // layer_norm1_fwd   mnist.tune:14
+ *     //     sum mul sub mul sum mul add sqrt div mul add
+ *     //     axes i=128 j=128; 131072 flops, 66560 bytes read, 66560 written, per trial
+ *     //     32 threads per row, 128 threads, 32 blocks per trial
+ *     extern "C" __global__ void __launch_bounds__(128)
+ *     layer_norm1_fwd(const float *__restrict__ h_3, …, long long trial_stride,
+ *                     long long scratch_stride)
  *     {
- *         const int trial = blockIdx.y;
+ *         const long long trial = blockIdx.y;
+ *         h_3 = of_trial(h_3, trial * scratch_stride);
+ *         …
+ *         const int lane = threadIdx.x % 32;
+ *         const int i = blockIdx.x * 4 + threadIdx.x / 32;
+ *         float s0_r0 = 0.0f;
+ *         for (int j = lane; j < 128; j += 32) {
+ *             s0_r0 += h_3[128 * i + j];  // mnist.tune:14
+ *         }
+ *         s0_r0 = warp_sum<32>(s0_r0);
  *         …
  *
  * Parameters: a pointer per buffer, to the first trial's, in order of kernel->buffers; then the

@@ -120,13 +120,18 @@ typedef struct {
  * static shapes alone. Reductions are folded in a fixed order: a thread adds its own points in
  * ascending order, then the threads fold in halves.
  *
- *     GPU_POINTS    outer_count 0, or nothing reduced: a thread per `points` points of the storing
- *                   stages; a reducing stage (short) is computed by every block for itself
- *     GPU_ROWS      `row_threads` threads share one outer iteration and stride over its inner
- * points GPU_COLUMNS   kernel->columns: `threads / row_threads` neighbouring columns (the last
- * outer axis) per block; row_threads threads share the points of one column GPU_CONTRACT  a block
- * computes tile_m x tile_n of one outer iteration, k in steps of tile_k through shared memory; a
- * thread keeps thread_m x thread_n in registers and runs the epilogue on them */
+ *     GPU_POINTS    nothing reduced, or everything: a thread per `points` points
+ *                   of the storing stages; a reducing stage, which is short,
+ *                   every block computes for itself
+ *     GPU_ROWS      row_threads threads share one outer iteration and stride
+ *                   over its inner points
+ *     GPU_COLUMNS   kernel->columns: threads / row_threads neighbouring columns
+ *                   (the last outer axis) per block; row_threads threads share
+ *                   the points of one column
+ *     GPU_CONTRACT  a block computes tile_m x tile_n of one outer iteration, k
+ *                   in steps of tile_k through shared memory; a thread keeps
+ *                   thread_m x thread_n in registers and runs the epilogue on
+ *                   them */
 typedef enum { GPU_NONE, GPU_POINTS, GPU_ROWS, GPU_COLUMNS, GPU_CONTRACT } GpuForm;
 
 typedef struct {
