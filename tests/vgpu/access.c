@@ -92,12 +92,12 @@ static bool found_misaligned(Machine *machine, const Access *access) {
     uint32_t lane = first_lane(access->mask);
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
         lane = first_lane(rest);
-        if (access->at[lane] % access->bytes != 0) break;
+        if (access->at[lane] % access->align != 0) break;
     }
     found(machine, FOUND_MISALIGNED, access->warp, access->instr, (int)lane,
           "%s %u bytes at 0x%" PRIx64 ", which is no multiple of %u",
           access->direction & TO_WRITE ? "writes" : "reads", access->bytes, access->at[lane],
-          access->bytes);
+          access->align);
     if (access->space == S_GLOBAL) found_buffer(machine, access->at[lane]);
     return false;
 }
@@ -106,6 +106,7 @@ static bool found_misaligned(Machine *machine, const Access *access) {
 static bool place_lanes(Machine *machine, Access *access) {
     Window window = {0};
     access->contiguous = false;
+    access->tracked = true;
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
         const uint64_t at = access->at[lane];
@@ -124,26 +125,26 @@ static void place_together(Access *access, const Pattern *pattern, uint64_t firs
     unsigned char *data = window->data + (first - window->lo);
     unsigned char *written = window->written ? window->written + (first - window->lo) : NULL;
     access->contiguous = pattern->contiguous;
+    access->tracked = written != NULL;
     if (access->contiguous) {
         access->data[0] = data;
         access->written[0] = written;
         return;
     }
     for (uint32_t l = 0; l < LANES; l++) access->data[l] = data + pattern->offset[l];
-    if (!written)
-        memset(access->written, 0, sizeof access->written);
-    else
-        for (uint32_t l = 0; l < LANES; l++) access->written[l] = written + pattern->offset[l];
+    for (uint32_t l = 0; written && l < LANES; l++)
+        access->written[l] = written + pattern->offset[l];
 }
 
 static bool place_local(Machine *machine, Access *access) {
     const uint64_t room = machine->function->local_bytes;
     const Warp *warp = access->warp;
     access->contiguous = false;
+    access->tracked = warp->local_written != NULL;
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
         const uint32_t lane = first_lane(rest);
         const uint64_t at = access->at[lane];
-        if (machine->check >= 1 && at % access->bytes != 0)
+        if (machine->check >= 1 && at % access->align != 0)
             return found_misaligned(machine, access);
         if (at >= room || access->bytes > room - at)
             return found_bad_address(machine, access, lane);
@@ -213,9 +214,9 @@ static inline uint64_t wrong_in(const unsigned char *written, uint32_t bytes) {
 }
 
 static bool check_written(Machine *machine, const Access *access, const Pattern *pattern) {
+    if (!access->tracked) return true;
     const uint32_t first = first_lane(access->mask);
     const unsigned char *written = access->written[access->contiguous ? 0 : first];
-    if (!written) return true;
     if (access->contiguous && all_written(written, (size_t)LANES * access->bytes)) return true;
     if (!access->contiguous && pattern && pattern->dense &&
         all_written(written + pattern->low, (size_t)(pattern->high - pattern->low) + access->bytes))
@@ -297,7 +298,7 @@ LANE_CLONES bool access_check(Machine *machine, Access *access, Pattern *pattern
         pattern_learn(pattern, offset, access->mask, access->bytes);
     else if (machine->cells && access->space == S_SHARED && pattern->leaders == 0)
         pattern_learn_twins(pattern);
-    if (machine->check >= 1 && ((first | pattern->bits) & (access->bytes - 1)))
+    if (machine->check >= 1 && ((first | pattern->bits) & (access->align - 1)))
         return found_misaligned(machine, access);
     const uint64_t low = first + (uint64_t)pattern->low;
     const uint64_t bytes = (uint64_t)(pattern->high - pattern->low) + access->bytes;
@@ -317,9 +318,9 @@ LANE_CLONES bool access_check(Machine *machine, Access *access, Pattern *pattern
 }
 
 void access_mark_written(const Access *access) {
+    if (!access->tracked) return;
     if (access->contiguous) {
-        if (access->written[0])
-            memset(access->written[0], BYTE_WRITTEN, (size_t)LANES * access->bytes);
+        memset(access->written[0], BYTE_WRITTEN, (size_t)LANES * access->bytes);
         return;
     }
     for (uint32_t rest = access->mask; rest; rest &= rest - 1) {
@@ -473,7 +474,7 @@ LANE_CLONES bool access_load(Machine *machine, Warp *warp, const Instr *instr, u
     access.instr = instr;
     access.direction = TO_READ;
     access.touch = TOUCH_PLAIN;
-    access.bytes = type_bytes(instr->type) * instr->vector;
+    access.bytes = access.align = type_bytes(instr->type) * instr->vector;
     access.space = instr->space;
     access.contiguous = false;
     access_addresses(&access, &instr->address, instr->address_wide, instr->displacement);
@@ -500,7 +501,7 @@ LANE_CLONES bool access_store(Machine *machine, Warp *warp, const Instr *instr, 
     access.instr = instr;
     access.direction = TO_WRITE;
     access.touch = TOUCH_PLAIN;
-    access.bytes = type_bytes(instr->type) * instr->vector;
+    access.bytes = access.align = type_bytes(instr->type) * instr->vector;
     access.space = instr->space;
     access_addresses(&access, &instr->address, instr->address_wide, instr->displacement);
     for (uint32_t rest = mask; rest; rest &= ~access.mask) {

@@ -5,18 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool add_copy(Machine *machine, Warp *warp, const Copy *copy) {
-    if (warp->copy_count == warp->copy_room) {
-        const uint32_t room = warp->copy_room ? 2 * warp->copy_room : 4 * LANES;
-        Copy *larger = realloc(warp->copies, room * sizeof *larger);
-        if (!larger)
-            return found(machine, FOUND_TRAP, warp, &machine->code[copy->at], copy->lane,
-                         "the virtual GPU is out of memory");
-        warp->copies = larger;
-        warp->copy_room = room;
-    }
-    warp->copies[warp->copy_count++] = *copy;
-    machine->pending++;
+/* Room for one more copy of each lane. */
+static bool make_room(Machine *machine, Warp *warp, const Instr *instr) {
+    if (warp->copy_count + LANES <= warp->copy_room) return true;
+    const uint32_t room = warp->copy_room ? 2 * warp->copy_room : 4 * LANES;
+    Copy *larger = realloc(warp->copies, room * sizeof *larger);
+    if (!larger)
+        return found(machine, FOUND_TRAP, warp, instr, -1, "the virtual GPU is out of memory");
+    warp->copies = larger;
+    warp->copy_room = room;
     return true;
 }
 
@@ -43,30 +40,34 @@ static uint32_t source_bytes(const Instr *instr, const Warp *warp, uint32_t lane
     return asked < instr->bytes ? asked : instr->bytes;
 }
 
-/* Fetches what the lanes copy, lanes with equal counts together. */
+/* The place of a lane's copy behind those of the lanes before it. */
+static inline uint32_t place_of(uint32_t mask, uint32_t lane) {
+    return mask == UINT32_MAX ? lane : lane_count(mask & ((1u << lane) - 1));
+}
+
+/* Fetches what the lanes of `mask` copy, lanes with equal counts together. */
 static bool fetch(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask, Copy *copies) {
     Access access;
     access.warp = warp;
     access.instr = instr;
     access.direction = TO_READ;
     access.touch = TOUCH_PLAIN;
+    access.align = instr->bytes;
     access_addresses(&access, &instr->s[0], true, instr->displacement2);
     Pattern *pattern = &machine->patterns[machine->pattern_of[instr - machine->code] + 1];
-    for (uint32_t rest = mask; rest;) {
+    for (uint32_t rest = mask; rest; rest &= ~access.mask) {
         const uint32_t bytes = source_bytes(instr, warp, first_lane(rest));
-        uint32_t same = 0;
+        access.mask = 0;
         for (uint32_t others = rest; others; others &= others - 1)
             if (source_bytes(instr, warp, first_lane(others)) == bytes)
-                same |= 1u << first_lane(others);
-        rest &= ~same;
+                access.mask |= 1u << first_lane(others);
         if (bytes == 0) continue;
-        access.mask = same;
         access.space = S_GLOBAL;
         access.bytes = bytes;
         if (!access_check(machine, &access, pattern)) return false;
-        for (; same; same &= same - 1) {
+        for (uint32_t same = access.mask; same; same &= same - 1) {
             const uint32_t lane = first_lane(same);
-            move(copies[lane].data,
+            move(copies[place_of(mask, lane)].data,
                  access.contiguous ? access.data[0] + (size_t)lane * bytes : access.data[lane],
                  bytes);
         }
@@ -74,33 +75,34 @@ static bool fetch(Machine *machine, Warp *warp, const Instr *instr, uint32_t mas
     return true;
 }
 
-bool copy_issue(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask) {
+LANE_CLONES bool copy_issue(Machine *machine, Warp *warp, const Instr *instr, uint32_t mask) {
     Access access;
     access.warp = warp;
     access.instr = instr;
     access.direction = TO_WRITE;
     access.touch = TOUCH_ASYNC;
-    access.bytes = instr->bytes;
+    access.bytes = access.align = instr->bytes;
     access.space = S_SHARED;
     access.mask = mask;
     access_addresses(&access, &instr->address, instr->address_wide, instr->displacement);
     if (!access_check(machine, &access,
-                      &machine->patterns[machine->pattern_of[instr - machine->code]]))
+                      &machine->patterns[machine->pattern_of[instr - machine->code]]) ||
+        !make_room(machine, warp, instr))
         return false;
-    Copy copies[LANES];
-    if (instr->s[1].given) memset(copies, 0, sizeof copies);
-    if (!fetch(machine, warp, instr, mask, copies)) return false;
-    for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    Copy *copy = &warp->copies[warp->copy_count];
+    if (instr->s[1].given) memset(copy, 0, LANES * sizeof *copy);
+    if (!fetch(machine, warp, instr, mask, copy)) return false;
+    for (uint32_t rest = mask; rest; rest &= rest - 1, copy++) {
         const uint32_t lane = first_lane(rest);
-        Copy *copy = &copies[lane];
         copy->to = (uint32_t)access.at[lane];
         copy->group = warp->commits[lane];
         copy->at = (uint32_t)(instr - machine->code);
         copy->lane = (uint8_t)lane;
         copy->bytes = (uint8_t)instr->bytes;
-        if (!add_copy(machine, warp, copy)) return false;
         set_state(machine, copy, BYTE_PENDING);
     }
+    warp->copy_count += lane_count(mask);
+    machine->pending += lane_count(mask);
     return true;
 }
 

@@ -156,7 +156,7 @@ bool access_atomic(Machine *machine, Warp *warp, const Instr *instr, uint32_t ma
     access.instr = instr;
     access.direction = TO_READ | TO_WRITE;
     access.touch = TOUCH_ATOMIC;
-    access.bytes = type_bytes(instr->type);
+    access.bytes = access.align = type_bytes(instr->type);
     access.space = instr->space;
     access_addresses(&access, &instr->address, instr->address_wide, instr->displacement);
     Pattern *pattern = &machine->patterns[machine->pattern_of[instr - machine->code]];

@@ -244,13 +244,14 @@ typedef struct {
     Warp *warp;
     const Instr *instr;
     StateSpace space;
-    uint32_t mask, bytes; /* of a lane */
+    uint32_t mask, bytes, align; /* bytes of a lane */
     Direction direction;
     Touch touch;
     uint64_t at[LANES];            /* addresses; offsets in shared and local memory */
     unsigned char *data[LANES];    /* of the lanes in mask */
-    unsigned char *written[LANES]; /* or NULL */
-    bool contiguous;               /* data[l] = data[0] + l * bytes, for all lanes */
+    unsigned char *written[LANES]; /* or NULL; not filled unless `tracked` */
+    bool contiguous; /* data[l] = data[0] + l * bytes, for all lanes; only [0] is filled */
+    bool tracked;
 } Access;
 
 /* Fills the addresses of instr's operand and of `base` + displacement in general. */

@@ -13,7 +13,7 @@ static bool check_rows(Machine *machine, Access *access, Warp *warp, const Instr
     access->instr = instr;
     access->direction = direction;
     access->touch = TOUCH_PLAIN;
-    access->bytes = ROW_BYTES;
+    access->bytes = access->align = ROW_BYTES;
     access->space = S_SHARED;
     access->mask = instr->vector == 4 ? UINT32_MAX : (1u << (ROWS * instr->vector)) - 1;
     access_addresses(access, &instr->address, instr->address_wide, instr->displacement);

@@ -252,13 +252,12 @@ static void test_async_zeros(void **state) {
         run_good((PtxRun){.check = 2}, "shl.b32 %r9, %r1, 4;\ncvt.u64.u32 %rd7, %r9;\n"
                                        "add.u64 %rd8, %rd1, %rd7;\nadd.u64 %rd9, %rd2, %rd7;\n"
                                        "add.u32 %r9, %r3, %r9;\n"
-                                       "and.b32 %r14, %r1, 1;\nshl.b32 %r14, %r14, 3;\n"
+                                       "and.b32 %r14, %r1, 3;\nshl.b32 %r14, %r14, 2;\n"
                                        "cp.async.cg.shared.global [%r9], [%rd8], 16, %r14;\n"
                                        "cp.async.commit_group;\ncp.async.wait_group 0;\n"
                                        "ld.shared.v4.u32 {%r10,%r11,%r12,%r13}, [%r9];\n"
                                        "st.global.v4.u32 [%rd9], {%r10,%r11,%r12,%r13};\n");
-    for (uint32_t i = 0; i < 128; i++)
-        assert_int_equal(run.out[i], i % 8 == 4 || i % 8 == 5 ? i : 0);
+    for (uint32_t i = 0; i < 128; i++) assert_int_equal(run.out[i], i % 4 < i / 4 % 4 ? i : 0);
 }
 
 /* Element (row, column) of matrix m is 64 m + 8 row + column. */
