@@ -30,23 +30,26 @@ INLINE Integer clamped(Integer value, Integer least, Integer most) {
     return value < least ? least : value > most ? most : value;
 }
 
-#define INTEGERS(D, A)                                                                             \
-    UNARY(run_##D##_##A, D, A, a)                                                                  \
-    SLOW_UNARY(run_sat_##D##_##A, D, A, clamped(a, LEAST_##D, MOST_##D))
+/* What is cut to its low bits does not ask for its sign. */
+#define INTEGERS(D, A) UNARY(run_##D##_##A, D, A, a)
+#define SATURATED(D, A) SLOW_UNARY(run_sat_##D##_##A, D, A, clamped(a, LEAST_##D, MOST_##D))
 #define FROM_EACH_INTEGER(MACRO, D)                                                                \
     MACRO(D, U8)                                                                                   \
     MACRO(D, S8) MACRO(D, U16) MACRO(D, S16) MACRO(D, U32) MACRO(D, S32) MACRO(D, U64) MACRO(D, S64)
 #define TO_EACH_INTEGER(MACRO, A)                                                                  \
     MACRO(U8, A)                                                                                   \
     MACRO(S8, A) MACRO(U16, A) MACRO(S16, A) MACRO(U32, A) MACRO(S32, A) MACRO(U64, A) MACRO(S64, A)
-FROM_EACH_INTEGER(INTEGERS, U8)
-FROM_EACH_INTEGER(INTEGERS, S8)
-FROM_EACH_INTEGER(INTEGERS, U16)
-FROM_EACH_INTEGER(INTEGERS, S16)
-FROM_EACH_INTEGER(INTEGERS, U32)
-FROM_EACH_INTEGER(INTEGERS, S32)
-FROM_EACH_INTEGER(INTEGERS, U64)
-FROM_EACH_INTEGER(INTEGERS, S64)
+#define EACH_INTEGER(MACRO)                                                                        \
+    FROM_EACH_INTEGER(MACRO, U8)                                                                   \
+    FROM_EACH_INTEGER(MACRO, U16)                                                                  \
+    FROM_EACH_INTEGER(MACRO, U32)                                                                  \
+    FROM_EACH_INTEGER(MACRO, U64)
+EACH_INTEGER(INTEGERS)
+EACH_INTEGER(SATURATED)
+FROM_EACH_INTEGER(SATURATED, S8)
+FROM_EACH_INTEGER(SATURATED, S16)
+FROM_EACH_INTEGER(SATURATED, S32)
+FROM_EACH_INTEGER(SATURATED, S64)
 
 /* ---- floating point to integer: rounded, then clamped ---- */
 
@@ -76,11 +79,32 @@ INLINE double integral(double x, uint32_t mode) {
                                                 : (lane_##D)NAN_TO_##A(D);                         \
         return clamped;                                                                            \
     }                                                                                              \
-    UNARY(run_##D##_##A, D, A, integer_##D##_##A(FLUSHES ? flush_f32(a) : a, MODE))
+    SLOW_UNARY(run_##D##_##A, D, A, integer_##D##_##A(FLUSHES ? flush_f32(a) : a, MODE))
 TO_EACH_INTEGER(TO_INTEGER, F16)
 TO_EACH_INTEGER(TO_INTEGER, BF16)
 TO_EACH_INTEGER(TO_INTEGER, F32)
 TO_EACH_INTEGER(TO_INTEGER, F64)
+
+/* The usual one, as fast as can be. */
+INLINE int32_t s32_of_integral(float x) {
+    return x >= 0x1p31f ? INT32_MAX : x < -0x1p31f ? INT32_MIN : x == x ? (int32_t)x : 0;
+}
+
+UNARY(run_nearest_S32_F32, S32, F32, s32_of_integral(__builtin_rintf(a)))
+UNARY(run_zero_S32_F32, S32, F32, s32_of_integral(__builtin_truncf(a)))
+UNARY(run_down_S32_F32, S32, F32, s32_of_integral(__builtin_floorf(a)))
+UNARY(run_up_S32_F32, S32, F32, s32_of_integral(__builtin_ceilf(a)))
+
+#define BY_MODE(NAME, KINDS, GENERAL)                                                              \
+    static void NAME(const Instr *instr, unsigned char *registers, uint32_t mask) {                \
+        static Run *const runs[] = {[ROUND_NEAREST] = run_nearest_##KINDS,                         \
+                                    [ROUND_ZERO] = run_zero_##KINDS,                               \
+                                    [ROUND_DOWN] = run_down_##KINDS,                               \
+                                    [ROUND_UP] = run_up_##KINDS};                                  \
+        bool plain = !FLUSHES && !instr->saturate && instr->rounding & ROUND_INTEGER;              \
+        (plain ? runs[MODE] : GENERAL)(instr, registers, mask);                                    \
+    }
+BY_MODE(run_fast_S32_F32, S32_F32, run_S32_F32)
 
 /* ---- integer to floating point ---- */
 
@@ -102,19 +126,21 @@ INLINE float saturated(float x) {
 
 INLINE float f32_of_integer(Integer a, uint32_t mode, bool saturates) {
     float nearest = (float)a;
-    float x = stepped_f32(nearest, (Wide)a<(Wide)nearest, (Wide)a>(Wide) nearest, mode);
+    Wide exact = (Wide)a, found = nearest;
+    float x = stepped_f32(nearest, exact<found, exact> found, mode);
     return saturates ? saturated(x) : x;
 }
 
 INLINE double f64_of_integer(Integer a, uint32_t mode) {
     double nearest = (double)a;
-    return stepped_f64(nearest, (Wide)a<(Wide)nearest, (Wide)a>(Wide) nearest, mode);
+    Wide exact = (Wide)a, found = nearest;
+    return stepped_f64(nearest, exact<found, exact> found, mode);
 }
 
 /* A 64-bit integer as a double that is rounded to odd: rounding it again is rounding once. */
 INLINE double odd_double(Integer a) {
-    double zero =
-        stepped_f64((double)a, (Wide)a<(Wide)(double)a, (Wide)a>(Wide)(double) a, ROUND_ZERO);
+    Wide exact = (Wide)a, found = (double)a;
+    double zero = stepped_f64((double)a, exact<found, exact> found, ROUND_ZERO);
     uint64_t bits = bits_of_double(zero);
     return double_of_bits((Wide)zero == (Wide)a ? bits : bits | 1);
 }
@@ -153,6 +179,11 @@ INLINE float one_f32(float x, const Instr *instr) {
 }
 
 UNARY(run_F32_F32, F32, F32, one_f32(a, instr))
+UNARY(run_nearest_F32_F32, F32, F32, canonical(__builtin_rintf(a)))
+UNARY(run_zero_F32_F32, F32, F32, canonical(__builtin_truncf(a)))
+UNARY(run_down_F32_F32, F32, F32, canonical(__builtin_floorf(a)))
+UNARY(run_up_F32_F32, F32, F32, canonical(__builtin_ceilf(a)))
+BY_MODE(run_fast_F32_F32, F32_F32, run_F32_F32)
 UNARY(run_F64_F64, F64, F64, prepared(a, instr))
 UNARY(run_F32_F64, F32, F64, canonical((float)a))
 SLOW_UNARY(run_general_F32_F64, F32, F64, finished(a, instr))
@@ -204,14 +235,15 @@ SLOW_UNARY(run_TF32_F32, U32, F32, tf32_of(a, MODE))
 
 /* ---- the table ---- */
 
-#define INTEGER_ROW(D, A, d, a)                                                                    \
-    { "cvt." d "." a, run_##D##_##A, run_sat_##D##_##A, "t=x" }
-#define FLOAT_TO_ROW(D, A, d, a)                                                                   \
-    { "cvt." d "." a, run_##D##_##A, run_##D##_##A, "t=x" }
+/* D: the unsigned kind as wide; E: the kind itself. */
+#define INTEGER_ROW(D, E, A, d, a)                                                                 \
+    { "cvt." d "." a, run_##D##_##A, run_sat_##E##_##A, "t=x" }
+#define FLOAT_TO_ROW(D, E, A, d, a)                                                                \
+    { "cvt." d "." a, run_##E##_##A, run_##E##_##A, "t=x" }
 #define TO_INTEGER_ROWS(MACRO, A, a)                                                               \
-    MACRO(U8, A, "u8", a), MACRO(S8, A, "s8", a), MACRO(U16, A, "u16", a),                         \
-        MACRO(S16, A, "s16", a), MACRO(U32, A, "u32", a), MACRO(S32, A, "s32", a),                 \
-        MACRO(U64, A, "u64", a), MACRO(S64, A, "s64", a)
+    MACRO(U8, U8, A, "u8", a), MACRO(U8, S8, A, "s8", a), MACRO(U16, U16, A, "u16", a),            \
+        MACRO(U16, S16, A, "s16", a), MACRO(U32, U32, A, "u32", a), MACRO(U32, S32, A, "s32", a),  \
+        MACRO(U64, U64, A, "u64", a), MACRO(U64, S64, A, "s64", a)
 #define FROM_INTEGER_ROWS(A, a)                                                                    \
     {"cvt.f32." a, run_F32_##A, run_general_F32_##A, "t=x"},                                       \
         {"cvt.f64." a, run_F64_##A, run_general_F64_##A, "t=x"},                                   \
@@ -232,6 +264,7 @@ const AluRow alu_convert_rows[] = {
     TO_INTEGER_ROWS(INTEGER_ROW, S32, "s32"),
     TO_INTEGER_ROWS(INTEGER_ROW, U64, "u64"),
     TO_INTEGER_ROWS(INTEGER_ROW, S64, "s64"),
+    {"cvt.s32.f32", run_fast_S32_F32, run_fast_S32_F32, "t=x"}, /* before the slower one */
     TO_INTEGER_ROWS(FLOAT_TO_ROW, F16, "f16"),
     TO_INTEGER_ROWS(FLOAT_TO_ROW, BF16, "bf16"),
     TO_INTEGER_ROWS(FLOAT_TO_ROW, F32, "f32"),
@@ -244,7 +277,7 @@ const AluRow alu_convert_rows[] = {
     FROM_INTEGER_ROWS(S32, "s32"),
     FROM_INTEGER_ROWS(U64, "u64"),
     FROM_INTEGER_ROWS(S64, "s64"),
-    {"cvt.f32.f32", run_F32_F32, run_F32_F32, "t=x"},
+    {"cvt.f32.f32", run_fast_F32_F32, run_fast_F32_F32, "t=x"},
     {"cvt.f64.f64", run_F64_F64, run_F64_F64, "t=x"},
     {"cvt.f16.f16", run_F16_F16, run_F16_F16, "t=x"},
     {"cvt.f64.f32", run_F64_F32, run_F64_F32, "t=x"},

@@ -135,7 +135,6 @@ CARRY_3(run_madc_hi_S64, S64, sum_64, (SignedWide)a *b >> 64)
     SLOW_BINARY(run_div_##KIND, KIND, KIND, KIND, b ? a / b : ~(lane_##KIND)0)                     \
     SLOW_BINARY(run_rem_##KIND, KIND, KIND, KIND, b ? a % b : a)
 DIVIDE_UNSIGNED(U16)
-DIVIDE_UNSIGNED(U32)
 DIVIDE_UNSIGNED(U64)
 #define DIVIDE_SIGNED(KIND, UNSIGNED)                                                              \
     SLOW_BINARY(run_div_##KIND, KIND, KIND, KIND,                                                  \
@@ -144,7 +143,29 @@ DIVIDE_UNSIGNED(U64)
                           : a / b)                                                                 \
     SLOW_BINARY(run_rem_##KIND, KIND, KIND, KIND, b == 0 ? a : b == -1 ? 0 : a % b)
 DIVIDE_SIGNED(S16, U16)
-DIVIDE_SIGNED(S32, U32)
+
+/* A quotient of 32-bit integers that is rounded to a double, and then cut, is right: it is further
+ * from the next integer than the rounding can move it. Doubles make vectors, integers do not. */
+INLINE uint32_t quotient_u32(uint32_t a, uint32_t b) {
+    return b ? (uint32_t)((double)a / (double)b) : UINT32_MAX;
+}
+
+INLINE int32_t quotient_s32(int32_t a, int32_t b) {
+    return b ? (int32_t)(int64_t)((double)a / (double)b) : -1;
+}
+
+INLINE uint32_t remainder_u32(uint32_t a, uint32_t b) {
+    return b ? a - quotient_u32(a, b) * b : a;
+}
+
+INLINE uint32_t remainder_s32(int32_t a, int32_t b) {
+    return (uint32_t)a - (b ? (uint32_t)quotient_s32(a, b) * (uint32_t)b : 0);
+}
+
+BINARY(run_div_U32, U32, U32, U32, quotient_u32(a, b))
+BINARY(run_div_S32, S32, S32, S32, quotient_s32(a, b))
+BINARY(run_rem_U32, U32, U32, U32, remainder_u32(a, b))
+BINARY(run_rem_S32, U32, S32, S32, remainder_s32(a, b))
 DIVIDE_SIGNED(S64, U64)
 
 /* ---- min, max, abs, neg, sad ---- */
