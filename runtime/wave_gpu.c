@@ -64,13 +64,15 @@ static int by_step(const void *left, const void *right) {
     return a->number < b->number ? -1 : a->number > b->number;
 }
 
-/* The trials of a device and variant, in order of their steps; how many. */
+/* The trials of a variant that the device gets, in order of their steps; how many. *dealt counts
+ * the trials of the variants so far, which are dealt out one by one. */
 static uint32_t choose(const WaveGpu *gpu, uint32_t device, const TuneVariant *variant,
-                       Trial *trials, uint32_t count, Trial **chosen) {
+                       Trial *trials, uint32_t count, uint32_t *dealt, Trial **chosen) {
     uint32_t used = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (i % gpu->device_count == device && trials[i].variant == variant)
-            chosen[used++] = &trials[i];
+    for (uint32_t i = 0; i < count; i++) {
+        if (trials[i].variant != variant) continue;
+        if ((*dealt)++ % gpu->device_count == device) chosen[used++] = &trials[i];
+    }
     qsort(chosen, used, sizeof *chosen, by_step);
     return used;
 }
@@ -83,8 +85,9 @@ static bool place_on(WaveGpu *gpu, uint32_t at, Trial *trials, uint32_t count,
     device->groups = calloc(info->variant_count + 1, sizeof *device->groups);
     if (!chosen || !device->groups) abort();
     bool good = true;
+    uint32_t dealt = 0;
     for (uint32_t v = 0; good && v < info->variant_count; v++) {
-        uint32_t used = choose(gpu, at, &info->variants[v], trials, count, chosen);
+        uint32_t used = choose(gpu, at, &info->variants[v], trials, count, &dealt, chosen);
         if (!used) continue;
         good = device_share(device, &info->variants[v], used, rows, rows_count, fail) &&
                group_open(&device->groups[device->group_count], device, &info->variants[v], chosen,

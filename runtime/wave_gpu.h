@@ -3,9 +3,9 @@
  *     WaveGpu ── device ─┬─ data, scratch           one thread of the host for each device
  *                        └─ groups ── trials        wave_gpu_group.h
  *
- * Trial i of a wave is on device i % devices. A segment has no wait of the host for a device
- * but at its end; until then a trial's block on the host is stale except for its header, and
- * wave_gpu_fetch brings the rest. */
+ * The trials are dealt out to the devices variant by variant, so that all have as much to do. The
+ * host waits for a device at the end of a segment alone; until then a trial's block on the host is
+ * stale, except for its header, and wave_gpu_fetch brings the rest. */
 #ifndef TUNE_RUNTIME_WAVE_GPU_H
 #define TUNE_RUNTIME_WAVE_GPU_H
 

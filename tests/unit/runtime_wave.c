@@ -397,7 +397,15 @@ static void no_data(void **state) {
     bool finished;
     assert_true(study_init(&own, &program, NULL, NULL, 0, &fail) && study_load(&own, ".", &fail));
     Store *store = store_open(path, STORE_WRITE, &fail);
-    assert_true(store && store_describe(store, &own, &fail));
+    DeviceKind kind;
+    assert_true(store && store_device(store, &kind, &fail) && kind == DEVICE_AUTO);
+    assert_true(store_describe(store, &own, &fail));
+    assert_true(store_device(store, &kind, &fail) && kind == DEVICE_CPU);
+    own.on_gpu = true;
+    assert_false(store_describe(store, &own, &fail));
+    assert_non_null(strstr(fail.text, "(cpu, now cuda "));
+    own.on_gpu = false;
+    fail = (Fail){0};
     assert_true(sweep(&own, store, &options, &finished, &fail) && finished);
     assert_true(store_trials(store, &own, &trials, &count, &fail));
     assert_int_equal(count, 40);
