@@ -326,18 +326,19 @@ static uint32_t open_shared_points(CudaPrinter *p, const AxisSet *axes, uint32_t
         number =
             arena_printf(p->arena, "blockIdx.x * %" PRId64 "%s + threadIdx.x", per_block, wide);
     bool loop = gpu->points > 1, tail = axes->points != per_block * gpu->blocks;
+    bool several = p->kernel->stages.count > 1; /* each has an axis of the same name */
     if (loop && gpu->points <= MOST_UNROLLED) cuda_line(p, "#pragma unroll\n");
     if (loop) {
         cuda_open(p, "for (int pass = 0; pass < %u; pass++)", gpu->points);
         cuda_line(p, "const %s %s = %s + pass * %u;\n", type, name, number, gpu->threads);
         if (tail) cuda_line(p, "if (%s >= %" PRId64 ") break;\n", name, axes->points);
     } else {
-        cuda_open(p, "%s", "");
+        if (several) cuda_open(p, "%s", "");
         cuda_line(p, "const %s %s = %s;\n", type, name, number);
         if (tail) cuda_open(p, "if (%s < %" PRId64 ")", name, axes->points);
     }
     if (axes->count > 1) print_axes(p, axes, "point", used);
-    return !loop && tail ? 2 : 1;
+    return loop ? 1 : (uint32_t)several + tail;
 }
 
 static void print_shared_stage(CudaPrinter *p, const Stage *stage) {
