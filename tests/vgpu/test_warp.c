@@ -286,7 +286,46 @@ static void test_matrices(void **state) {
     }
 }
 
+/* Stored as they were loaded, the matrices are the same again. */
+static void test_stored_matrices(void **state) {
+    (void)state;
+    char body[1200];
+    snprintf(
+        body, sizeof body,
+        "%sldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%%r10,%%r11,%%r12,%%r13}, [%%r9];\n"
+        "stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%%r9+1024], {%%r10,%%r11,%%r12,%%r13};\n"
+        "bar.warp.sync 0xffffffff;\n"
+        "ld.shared.u32 %%r8, [%%r4];\n%s"
+        "ld.shared.u32 %%r8, [%%r4+1024];\nst.global.u32 [%%rd5+512], %%r8;\n",
+        fill_matrices, STORE);
+    const PtxRun run = run_good((PtxRun){.check = 2}, body);
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        assert_int_equal(run.out[lane], (2 * lane + 1) << 16 | 2 * lane);
+        assert_int_equal(run.out[128 + lane], run.out[lane]);
+    }
+}
+
 /* ---- orders ---- */
+
+/* Steps of 3 n + 1 down to 1: lanes leave the loop one by one, and go two ways in it. */
+static void test_divergent_loops(void **state) {
+    (void)state;
+    const char body[] = "add.u32 %r9, %r1, 1;\nmov.u32 %r8, 0;\n"
+                        "L:\nsetp.eq.u32 %p2, %r9, 1;\n@%p2 bra E;\n"
+                        "and.b32 %r10, %r9, 1;\nsetp.eq.u32 %p3, %r10, 0;\n@%p3 bra H;\n"
+                        "mad.lo.u32 %r9, %r9, 3, 1;\nbra N;\n"
+                        "H:\nshr.u32 %r9, %r9, 1;\n"
+                        "N:\nadd.u32 %r8, %r8, 1;\nbra L;\n"
+                        "E:\nbar.warp.sync 0xffffffff;\n" STORE;
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        const PtxRun run = run_good((PtxRun){.check = 2, .threads = 96, .seed = seed}, body);
+        for (uint32_t i = 0; i < 96; i++) {
+            uint32_t steps = 0;
+            for (uint32_t x = i + 1; x != 1; x = x % 2 ? 3 * x + 1 : x / 2) steps++;
+            assert_int_equal(run.out[i], steps);
+        }
+    }
+}
 
 static const char reduction[] = "ld.global.u32 %r8, [%rd4];\nst.shared.u32 [%r4], %r8;\n"
                                 "mov.u32 %r9, 512;\n"
@@ -414,6 +453,7 @@ int main(void) {
         cmocka_unit_test(test_other_atomics),    cmocka_unit_test(test_widths),
         cmocka_unit_test(test_vectors),          cmocka_unit_test(test_generic),
         cmocka_unit_test(test_async_zeros),      cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_stored_matrices),  cmocka_unit_test(test_divergent_loops),
         cmocka_unit_test(test_same_results),     cmocka_unit_test(test_orders),
         cmocka_unit_test(test_sectors),          cmocka_unit_test(test_banks),
         cmocka_unit_test(test_instructions),
