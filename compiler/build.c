@@ -346,11 +346,11 @@ static const char *compile_and_link(Build *build, const char *output, const char
 }
 
 static const char *build_in(Build *build, const char *output, const char *dump, Text *trace) {
-    double start = now_ms();
     Compilation *compilation = build->compilation;
     const char *problem =
         dump ? dump_forms(&compilation->options, dump, compilation->program) : NULL;
     if (problem) return problem;
+    double start = now_ms();
     collect(build);
     if (compilation->options.cuda)
         text_printf(trace, "%-10s %-32s %7.2f ms  %u modules\n", "emit_cuda", "all",
