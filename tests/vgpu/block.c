@@ -210,18 +210,20 @@ static bool is_same_in_all_blocks(Special which) {
     return which != X_CTAID_X && which != X_CTAID_Y && which != X_CTAID_Z && which != X_CLOCK;
 }
 
+/* The code may use a special's row for other registers later, so each block begins with a copy. */
 static void fill_specials(Machine *machine, Warp *warp) {
-    for (uint32_t i = 0; i < machine->function->special_count; i++) {
+    const uint32_t count = machine->function->special_count;
+    for (uint32_t i = 0; i < count; i++) {
         const SpecialRow *special = &machine->function->specials[i];
-        if (machine->started && is_same_in_all_blocks(special->which)) continue;
+        uint32_t *values = machine->specials[warp->number * count + i];
         void *row = warp->registers + special->at;
-        for (uint32_t lane = 0; lane < LANES; lane++) {
-            const uint32_t value = special_value(machine, warp, special->which, lane);
-            if (special->wide)
-                ((uint64_t *)row)[lane] = value;
-            else
-                ((uint32_t *)row)[lane] = value;
-        }
+        if (!machine->started || !is_same_in_all_blocks(special->which))
+            for (uint32_t lane = 0; lane < LANES; lane++)
+                values[lane] = special_value(machine, warp, special->which, lane);
+        if (!special->wide)
+            memcpy(row, values, sizeof(uint32_t[LANES]));
+        else
+            for (uint32_t lane = 0; lane < LANES; lane++) ((uint64_t *)row)[lane] = values[lane];
     }
 }
 

@@ -127,7 +127,8 @@ typedef struct {
     uint32_t threads, warp_count; /* of a block */
     uint64_t block_number;
     uint32_t block[3];
-    bool started; /* some block: what is the same in all of them is in the registers */
+    uint32_t (*specials)[LANES]; /* special registers, by warp */
+    bool started;                /* some block: those that are the same in all of them are known */
     Warp warps[WARPS];
     unsigned char *registers, *local, *local_written; /* of all warps */
     uint64_t since_barrier;                           /* warp instructions */

@@ -44,10 +44,13 @@ static bool make_warps(Machine *machine) {
                              ROW_ALIGNMENT * ROW_ALIGNMENT;
     const size_t local_bytes = (size_t)LANES * machine->function->local_bytes;
     machine->registers = aligned(row_bytes * machine->warp_count);
+    machine->specials = calloc((size_t)machine->warp_count * machine->function->special_count + 1,
+                               sizeof *machine->specials);
     if (machine->registers) memset(machine->registers, 0, row_bytes * machine->warp_count);
     machine->local = malloc(local_bytes * machine->warp_count + 1);
     if (machine->check >= 2) machine->local_written = malloc(local_bytes * machine->warp_count + 1);
-    if (!machine->registers || !machine->local || (machine->check >= 2 && !machine->local_written))
+    if (!machine->registers || !machine->specials || !machine->local ||
+        (machine->check >= 2 && !machine->local_written))
         return false;
     for (uint32_t w = 0; w < machine->warp_count; w++) {
         Warp *warp = &machine->warps[w];
@@ -86,6 +89,7 @@ static void machine_free(Machine *machine) {
         free(machine->warps[w].pair_seen);
     }
     free(machine->registers);
+    free(machine->specials);
     free(machine->local);
     free(machine->local_written);
     free(machine->shared);
