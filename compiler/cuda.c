@@ -120,7 +120,7 @@ static const char *compile_images(CudaCode *code, Nvrtc *nvrtc, Arena *arena) {
     for (uint32_t i = 0; i < count; i++) vec_push(arena, &code->arenas, arena_new());
     parallel_for(count, parallel_threads(), compile_image, &job);
     for (uint32_t i = 0; i < count; i++) {
-        if (job.problems[i]) return job.problems[i];
+        if (job.problems[i]) return arena_printf(arena, "%s", job.problems[i]);
         code->cached += code->modules.at[i / code->arch_count].images[i % code->arch_count].cached;
     }
     return NULL;
