@@ -107,6 +107,9 @@ static void crossed_operands(Kernel *k) {
 static void no_epilogue(Kernel *k) {
     k->stages.at[1].inner = 1u << k->outer_count;
 }
+static void reducing_epilogue(Kernel *k) {
+    k->stages.at[1].reductions.count = 1;
+}
 
 typedef struct {
     void (*spoil)(Kernel *);
@@ -149,7 +152,8 @@ static void every_rule_of_contractions_is_checked(void **state) {
     (void)state;
     static const Rule rules[] = {{swapped_axes, "not m, n, k after the outer ones"},
                                  {crossed_operands, "changes with the other's axis"},
-                                 {no_epilogue, "an epilogue over other axes than m, n"},
+                                 {no_epilogue, "loops over other axes than m, n"},
+                                 {reducing_epilogue, "an epilogue that reduces"},
                                  {stored_twice, "are stored more than once"}};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) check_rule(&rules[i], true);
 }
