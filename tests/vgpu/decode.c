@@ -139,14 +139,9 @@ static void declare_registers(Decoder *d) {
     }
     Symbol symbol = {
         .kind = SYMBOL_REGISTERS, .name = s->name, .type = s->type, .number = s->number};
-    if (s->type == T_PRED) { /* of a range they lie behind each other */
-        d->predicates_left = 0;
-        symbol.at = d->function->register_bytes;
-        d->function->register_bytes += (4 * count + 127) / 128 * 128;
-    } else {
-        symbol.at = decode_row(d, s->type);
-        for (uint32_t i = 1; i < count; i++) decode_row(d, s->type);
-    }
+    if (s->type == T_PRED) d->predicates_left = 0; /* of a range they lie behind each other */
+    symbol.at = decode_row(d, s->type);
+    for (uint32_t i = 1; i < count; i++) decode_row(d, s->type);
     add_symbol(d, symbol);
 }
 
@@ -423,6 +418,7 @@ static void decode_function(Decoder *d, const PtxFunction *function) {
     if (d->errors.message) return;
     close_scope(d, NULL);
     push_exit(d);
+    decode_share_rows(d);
     d->function->code = d->instrs;
     d->function->count = d->instr_count;
 }

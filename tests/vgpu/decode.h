@@ -1,6 +1,6 @@
 /* From the tree of PTX to Instr: state shared by the walk over a function (decode.c), operands
- * (decode_operand.c), and the families of instructions (decode_alu.c, decode_memory.c,
- * decode_warp.c).
+ * (decode_operand.c), rows (decode_rows.c), and the families of instructions (decode_alu.c,
+ * decode_memory.c, decode_warp.c).
  *
  * A call is decoded as the called function's body in its place, with registers of its own; its
  * .param variables lie in local memory. After the first failure nothing more is looked at. */
@@ -50,6 +50,11 @@ struct Scope {
     bool is_call; /* ret jumps to its end */
 };
 
+/* A register, while the function is being decoded. */
+typedef struct {
+    uint32_t at, bytes; /* 4: a predicate */
+} Row;
+
 /* An opcode taken apart: "fma.rn.ftz.f32" -> base "fma", key "fma.f32". */
 enum { OPCODE_PARTS = 20 };
 typedef struct {
@@ -78,6 +83,8 @@ typedef struct {
     Scope *scope;
     Instr *instrs;
     uint32_t instr_count, instr_room;
+    Row *rows;
+    uint32_t row_count;
     uint32_t predicate_at, predicates_left;
     uint32_t dynamic_shared; /* where it begins, as the decoding before this one found it */
     uint32_t call_depth;
@@ -127,6 +134,11 @@ Type decode_register_type(const Decoder *d, const PtxOperand *operand);
 void decode_address(Decoder *d, const PtxOperand *operand, Instr *instr);
 /* Fails unless the statement has as many operands. */
 bool decode_count(Decoder *d, uint32_t least, uint32_t most);
+
+/* ---- decode_rows.c ---- */
+
+/* The finished code with rows shared by registers that are not needed at the same time. */
+void decode_share_rows(Decoder *d);
 
 /* ---- decode_alu.c ---- */
 

@@ -49,19 +49,24 @@ static Operand row_at(uint64_t at) {
     return (Operand){.at = (uint32_t)at, .given = true};
 }
 
+static uint32_t new_row_at(Decoder *d, uint32_t at, uint32_t bytes) {
+    *PTX_PUSH(d->arena, d->rows, d->row_count) = (Row){at, bytes};
+    return at;
+}
+
 /* Predicates are packed into rows of their own, so that the other rows stay aligned. */
 uint32_t decode_row(Decoder *d, Type type) {
+    uint32_t at = d->function->register_bytes, bytes = LANES * row_bytes(type);
     if (type != T_PRED) {
-        uint32_t at = d->function->register_bytes;
-        d->function->register_bytes += LANES * row_bytes(type);
-        return at;
+        d->function->register_bytes += bytes;
+        return new_row_at(d, at, bytes);
     }
     if (!d->predicates_left) {
-        d->predicate_at = d->function->register_bytes;
+        d->predicate_at = at;
         d->function->register_bytes += LANES * 4;
         d->predicates_left = LANES;
     }
-    return d->predicate_at + 4 * (LANES - d->predicates_left--);
+    return new_row_at(d, d->predicate_at + 4 * (LANES - d->predicates_left--), 4);
 }
 
 Operand decode_scratch(Decoder *d, Type type) {

@@ -186,7 +186,6 @@ static void scopes_hide_names(void **state) {
                          "{ .reg .pred p; .reg .b32 t; L: mov.b32 t, 2; @p bra L; bra OUT; D: }\n"
                          "OUT: ret;\n"),
         &code);
-    assert_int_not_equal(k->code[0].d[0].at, k->code[3].d[0].at);
     static const uint32_t at[] = {1, 2, 4, 5}, targets[] = {0, 3, 3, 6};
     for (uint32_t i = 0; i < 4; i++) {
         assert_int_equal(k->code[at[i]].kind, I_BRANCH);
@@ -223,7 +222,7 @@ static void calls_are_put_in_place(void **state) {
                     ".visible .entry k() {" REGISTERS
                     "{ .param .b64 in; .param .b64 out; st.param.f64 [in+0], %fd1;\n"
                     "call.uni (out), twice, (in); ld.param.f64 %fd2, [out+0]; }\n"
-                    "mov.b32 %r1, 7; ret; }\n"
+                    "mov.b64 %rd1, %fd1; ret; }\n"
                     ".func (.param .b64 result) twice(.param .b64 value) {" REGISTERS
                     "ld.param.f64 %fd1, [value]; @%p1 ret; add.f64 %fd2, %fd1, %fd1;\n"
                     "st.param.f64 [result+0], %fd2; ret; }\n",
@@ -240,7 +239,8 @@ static void calls_are_put_in_place(void **state) {
     assert_int_not_equal(k->code[0].displacement, k->code[4].displacement);
     assert_int_equal(k->code[2].target, 6);
     assert_int_equal(k->code[5].target, 6);
-    assert_int_not_equal(k->code[1].d[0].at, k->code[6].d[0].at);
+    assert_int_not_equal(k->code[1].d[0].at, k->code[7].s[0].at); /* both are %fd1 */
+    assert_int_equal(k->code[0].s[0].at, k->code[7].s[0].at);
     code_release(&code);
 }
 
@@ -361,21 +361,88 @@ static void special_registers_have_rows(void **state) {
     code_release(&code);
 }
 
-static void rows_do_not_overlap(void **state) {
+static void inner_names_are_others(void **state) {
     (void)state;
     Code code;
     const Function *k =
-        decode(KERNEL(".reg .pred %p<40>; .reg .b64 %rd<3>; .reg .b32 a, b; .reg .pred q;\n"
-                      "mov.pred %p39, %p0; mov.b64 %rd2, %rd0; mov.b32 a, b; mov.pred q, %p1;\n"),
+        decode(KERNEL(REGISTERS ".reg .b32 t; mov.b32 t, 5; { .reg .b32 t; mov.b32 t, 1; }\n"
+                                "add.s32 %r1, t, t;\n"),
+               &code);
+    assert_int_not_equal(k->code[0].d[0].at, k->code[1].d[0].at);
+    assert_int_equal(k->code[0].d[0].at, k->code[2].s[0].at);
+    code_release(&code);
+}
+
+/* ---- rows ---- */
+
+static bool overlap(uint32_t a, uint32_t a_bytes, uint32_t b, uint32_t b_bytes) {
+    return a < b + b_bytes && b < a + a_bytes;
+}
+
+static void rows_do_not_overlap(void **state) {
+    (void)state;
+    Code code;
+    char body[6000];
+    int at = snprintf(body, sizeof body, "%s", KERNEL_HEAD REGISTERS ".reg .pred %q<40>;\n");
+    for (int i = 0; i < 8; i++) /* what is written here is read below */
+        at += snprintf(body + at, sizeof body - (size_t)at,
+                       "mov.b32 %%r%d, 1; mov.b64 %%rd%d, 2;\n", i, i);
+    for (int i = 0; i < 40; i++)
+        at += snprintf(body + at, sizeof body - (size_t)at, "setp.eq.u32 %%q%d, %%r0, %d;\n", i, i);
+    for (int i = 0; i < 40; i++)
+        at += snprintf(body + at, sizeof body - (size_t)at, "@%%q%d bra L;\n", i);
+    for (int i = 0; i < 8; i++)
+        at +=
+            snprintf(body + at, sizeof body - (size_t)at, "st.global.u32 [%%rd%d], %%r%d;\n", i, i);
+    snprintf(body + at, sizeof body - (size_t)at, "L: ret; }\n");
+    const Function *k = decode(body, &code);
+    for (uint32_t i = 0; i < 56; i++) {
+        uint32_t bytes = i >= 16 ? 4 : i % 2 ? 256 : 128, place = k->code[i].d[0].at;
+        assert_true(place + bytes <= k->register_bytes);
+        assert_int_equal(place % (i >= 16 ? 4 : 128), 0);
+        for (uint32_t j = 0; j < i; j++)
+            assert_false(overlap(place, bytes, k->code[j].d[0].at,
+                                 j >= 16 ? 4
+                                 : j % 2 ? 256
+                                         : 128));
+    }
+    code_release(&code);
+}
+
+static void rows_are_shared(void **state) {
+    (void)state;
+    Code code;
+    char body[6000];
+    int at = snprintf(body, sizeof body, "%s", KERNEL_HEAD ".reg .b32 %r<101>; .reg .b64 %rd;\n");
+    for (int i = 0; i < 100; i++)
+        at += snprintf(body + at, sizeof body - (size_t)at, "add.s32 %%r%d, %%r%d, 1;\n", i + 1, i);
+    snprintf(body + at, sizeof body - (size_t)at, "st.global.u32 [%%rd], %%r100; ret; }\n");
+    const Function *k = decode(body, &code);
+    assert_true(k->register_bytes <= 512);
+    code_release(&code);
+}
+
+/* Around a loop, behind a guard, and in a special register values stay where they are. */
+static void rows_are_kept_while_needed(void **state) {
+    (void)state;
+    Code code;
+    const Function *k =
+        decode(KERNEL(REGISTERS "mov.u32 %r1, %tid.x; mov.b32 %r5, 3; @%p1 mov.b32 %r5, 4;\n"
+                                "L: add.s32 %r2, %r1, 1; mov.b32 %r3, 5;\n"
+                                "mov.b32 %r1, %r2; setp.lt.s32 %p2, %r1, 10;\n"
+                                "@%p2 bra L; add.s32 %r4, %r5, %r1; mov.u32 %r6, %tid.x;\n"
+                                "st.global.u32 [%rd1], %r4;\n"),
                &code);
     const Instr *i = k->code;
-    assert_int_equal(i[0].d[0].at - i[0].s[0].at, 4 * 39);
-    assert_int_equal(i[1].d[0].at - i[1].s[0].at, 2 * 256);
-    assert_true(i[1].s[0].at >= i[0].d[0].at + 4);
-    assert_true(i[2].d[0].at >= i[1].d[0].at + 256);
-    assert_true(i[3].d[0].at >= i[2].s[0].at + 128);
-    assert_true(i[3].d[0].at + 4 <= k->register_bytes);
-    for (uint32_t n = 1; n < 3; n++) assert_int_equal(i[n].d[0].at % 128, 0);
+    uint32_t other = i[4].d[0].at; /* %r3 */
+    assert_int_equal(i[1].d[0].at, i[2].d[0].at);
+    assert_int_equal(i[1].d[0].at, i[8].s[0].at);
+    assert_int_equal(i[0].d[0].at, i[5].d[0].at);
+    assert_int_not_equal(other, i[0].d[0].at);
+    assert_int_not_equal(other, i[1].d[0].at);
+    assert_int_not_equal(other, i[3].d[0].at);
+    for (uint32_t n = 0; n < 10; n++)
+        assert_int_not_equal(i[n].d[0].given * (i[n].d[0].at + 1), k->specials[0].at + 1);
     code_release(&code);
 }
 
@@ -550,7 +617,10 @@ int main(void) {
         cmocka_unit_test(memory_instructions_are_decoded),
         cmocka_unit_test(warp_instructions_are_decoded),
         cmocka_unit_test(special_registers_have_rows),
+        cmocka_unit_test(inner_names_are_others),
         cmocka_unit_test(rows_do_not_overlap),
+        cmocka_unit_test(rows_are_shared),
+        cmocka_unit_test(rows_are_kept_while_needed),
         cmocka_unit_test(unknown_things_are_named),
         cmocka_unit_test(wrong_operands_are_named),
         cmocka_unit_test(broken_modules_are_refused),
