@@ -273,7 +273,8 @@ static bool check_contraction(Verifier *v, uint32_t number) {
         !elem_is_real(v->kernel->exprs.at[c->a].elem))
         return broken(v, "the operands of a contraction are not of one real type");
     for (uint32_t s = 1; s < v->kernel->stages.count; s++)
-        if (v->kernel->stages.at[s].inner != 3u << outer || v->kernel->stages.at[s].reductions.count)
+        if (v->kernel->stages.at[s].inner != 3u << outer ||
+            v->kernel->stages.at[s].reductions.count)
             return broken(v, "an epilogue that reduces, or loops over other axes than m, n");
     return true;
 }
