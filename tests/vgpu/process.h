@@ -14,6 +14,7 @@
 #define TUNE_VGPU_PROCESS_H
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,6 +76,13 @@ static inline void check_call(int line, const char *what, CUresult got, CUresult
         if (!(condition)) give_up(__LINE__, "%s", #condition);                                     \
     } while (0)
 
+/* A child that crashes or hangs must end: cmocka's handlers would go on with the parent's tests. */
+static inline void child_begin(void) {
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    for (size_t at = 0; at < sizeof crashes / sizeof *crashes; at++) signal(crashes[at], SIG_DFL);
+    alarm(120);
+}
+
 /* The child's exit status is 0. Settings "NAME=VALUE" stand before NULL. */
 static inline void run_case(Case *body, ...) {
     char path[100];
@@ -83,6 +91,7 @@ static inline void run_case(Case *body, ...) {
     fflush(NULL);
     pid_t child = fork();
     if (!child) {
+        child_begin();
         va_list settings;
         va_start(settings, body);
         for (const char *setting; (setting = va_arg(settings, const char *));)

@@ -442,6 +442,7 @@ static void leaks_are_listed(void **state) {
     fflush(NULL);
     pid_t child = fork();
     if (!child) {
+        child_begin();
         setenv("VGPU_REPORT", path, 1);
         setenv("VGPU_LEAKS", "1", 1);
         leaves_things_behind();
