@@ -28,6 +28,8 @@
 
 enum { SHORT_K = 64, RUN_K = 8, UNROLLED = 256, UNROLLED_K = 16 };
 
+static const char UNUSED[] = "[[maybe_unused]] ";
+
 typedef struct {
     CudaPrinter *p;
     const Contraction *shape;
@@ -161,7 +163,8 @@ static void print_places(const Product *product) {
     if (32 > lanes * product->down) lanes = 32 / product->down;
     uint32_t warps = product->across / lanes;
     const char *warp_row = warps == 1 ? "warp" : arena_printf(p->arena, "warp / %u", warps);
-    cuda_line(p, "const int thread = threadIdx.x, warp = thread / 32, lane = thread %% 32;\n");
+    cuda_line(p, "const int thread = threadIdx.x,%s lane = thread %% 32;\n",
+              gpu->threads > 32 ? " warp = thread / 32," : "");
     print_first(p, "row", warp_row, arena_printf(p->arena, "lane / %u", lanes), 32 / lanes,
                 product->down, product->run_m);
     print_first(p, "column", arena_printf(p->arena, "warp %% %u", warps),
@@ -228,7 +231,8 @@ static void print_load(const Product *product, const Operand *operand) {
     open_fill(product, operand);
     p->axis[operand->axis] = axis;
     p->axis[product->shape->k] = "k";
-    cuda_line(p, "const int %s = %s0 + %s, k = k0 + %s;\n", axis, axis,
+    bool used = operand->extent > 1 && product->k > 1; /* nothing runs along an axis of 1 */
+    cuda_line(p, "%sconst int %s = %s0 + %s, k = k0 + %s;\n", used ? "" : UNUSED, axis, axis,
               fill_place(product, operand, false), fill_place(product, operand, true));
     const char *condition = inside(product, operand);
     if (*condition) {
@@ -314,7 +318,8 @@ static void open_side(const Product *product, uint32_t axis, const char *name, c
     CudaPrinter *p = product->p;
     cuda_line(p, "#pragma unroll\n");
     cuda_open(p, "for (int %s = 0; %s < %u; ++%s)", index, index, count, index);
-    cuda_line(p, "const int %s = %s0 + %s;\n", name, name, place);
+    bool used = p->kernel->axes[axis].extent > 1;
+    cuda_line(p, "%sconst int %s = %s0 + %s;\n", used ? "" : UNUSED, name, name, place);
     p->axis[axis] = name;
 }
 
