@@ -1,4 +1,5 @@
-/* compile_cu ARCH FILE…: whether NVRTC takes each file by itself. Exit 77: no NVRTC. */
+/* compile_cu ARCH FILE…: whether NVRTC takes each file by itself, without a warning. Exit 77: no
+ * NVRTC. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,6 +27,7 @@ int main(int argc, char **argv) {
         CudaImage image;
         char *text = read_file(argv[i]);
         problem = text ? nvrtc_compile(nvrtc, argv[i], text, argv[1], &image, arena) : "no text";
+        if (!problem && *image.log) problem = image.log;
         if (problem) printf("%s: %s\n", argv[i], problem);
         failures += problem != NULL;
         free(text);
