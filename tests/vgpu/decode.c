@@ -418,7 +418,7 @@ static void decode_function(Decoder *d, const PtxFunction *function) {
     if (d->errors.message) return;
     close_scope(d, NULL);
     push_exit(d);
-    decode_share_rows(d);
+    if (d->is_final) decode_share_rows(d);
     d->function->code = d->instrs;
     d->function->count = d->instr_count;
 }
@@ -429,7 +429,7 @@ static uint32_t count_entries(const PtxModule *module) {
     return count;
 }
 
-static const char *decode_module(Code *code) {
+static const char *decode_module(Code *code, bool is_final) {
     CodeMemory *memory = code->memory;
     PtxArena arena = {0};
     uint32_t count = count_entries(&memory->module), at = 0;
@@ -443,7 +443,8 @@ static const char *decode_module(Code *code) {
                      .module = &memory->module,
                      .code = code,
                      .function = &functions[at],
-                     .opcodes = opcodes};
+                     .opcodes = opcodes,
+                     .is_final = is_final};
         if (code->functions)
             d.dynamic_shared = (uint32_t)aligned(code->functions[at].shared_bytes, 16);
         decode_function(&d, &memory->module.functions[i]);
@@ -537,12 +538,12 @@ const char *code_parse(const char *ptx, Code *code) {
     code->source_file = memory->module.source_file;
     code->target = memory->module.target;
     message = find_variables(code);
-    return message ? message : decode_module(code);
+    return message ? message : decode_module(code, false);
 }
 
 const char *code_decode(Code *code) {
     const char *message = write_initials(code);
-    return message ? message : decode_module(code);
+    return message ? message : decode_module(code, true);
 }
 
 void code_release(Code *code) {

@@ -82,10 +82,11 @@ typedef struct {
     int32_t guard;
     Scope *scope;
     Instr *instrs;
-    uint32_t instr_count, instr_room;
+    uint32_t instr_count;
     Row *rows;
     uint32_t row_count;
     uint32_t predicate_at, predicates_left;
+    bool is_final;           /* addresses are known */
     uint32_t dynamic_shared; /* where it begins, as the decoding before this one found it */
     uint32_t call_depth;
     Operand carry;

@@ -22,6 +22,7 @@ typedef struct {
 
 typedef struct {
     Decoder *d;
+    PtxArena arena; /* of what only this file needs */
     const Row *rows;
     uint32_t row_count, words;
     uint32_t *row_of; /* by offset / 4 */
@@ -63,7 +64,7 @@ static bool ends_block(const Instr *instr) {
 
 static void find_blocks(Rows *r, uint32_t *block_of) {
     Decoder *d = r->d;
-    uint64_t *leaders = ptx_new(r->d->arena, (d->instr_count / 64 + 1) * sizeof *leaders);
+    uint64_t *leaders = ptx_new(&r->arena, (d->instr_count / 64 + 1) * sizeof *leaders);
     set_bit(leaders, 0);
     for (uint32_t i = 0; i < d->instr_count; i++) {
         if (d->instrs[i].kind == I_BRANCH) set_bit(leaders, d->instrs[i].target);
@@ -71,7 +72,7 @@ static void find_blocks(Rows *r, uint32_t *block_of) {
     }
     for (uint32_t i = 0; i < d->instr_count; i++) {
         if (has_bit(leaders, i))
-            *PTX_PUSH(d->arena, r->blocks, r->block_count) = (Block){.first = i};
+            *PTX_PUSH(&r->arena, r->blocks, r->block_count) = (Block){.first = i};
         r->blocks[r->block_count - 1].end = i + 1;
         block_of[i] = r->block_count - 1;
     }
@@ -94,8 +95,7 @@ static void connect_blocks(Rows *r, const uint32_t *block_of) {
         if (goes_on && b + 1 < r->block_count) block->next[block->next_count++] = b + 1;
         if (last->kind == I_BRANCH) block->next[block->next_count++] = block_of[last->target];
         uint64_t **sets[] = {&block->live_in, &block->live_out, &block->used, &block->defined};
-        for (uint32_t i = 0; i < 4; i++)
-            *sets[i] = ptx_new(r->d->arena, r->words * sizeof(uint64_t));
+        for (uint32_t i = 0; i < 4; i++) *sets[i] = ptx_new(&r->arena, r->words * sizeof(uint64_t));
         for (uint32_t at = block->first; at < block->end; at++) visit(r, at, note_use, block);
     }
 }
@@ -127,7 +127,7 @@ static void note_place(Rows *r, uint32_t row, uint32_t at, bool is_target, void 
 }
 
 static void find_intervals(Rows *r) {
-    r->intervals = ptx_new(r->d->arena, r->row_count * sizeof *r->intervals);
+    r->intervals = ptx_new(&r->arena, r->row_count * sizeof *r->intervals);
     for (uint32_t row = 0; row < r->row_count; row++)
         r->intervals[row] = (Interval){.row = row, .first = UINT32_MAX};
     for (uint32_t b = 0; b < r->block_count; b++) {
@@ -187,10 +187,10 @@ static uint32_t size_of(const Row *row) {
 
 static void assign(Rows *r) {
     Slots slots[SIZES] = {0};
-    uint32_t *slot_of = ptx_new(r->d->arena, r->row_count * sizeof *slot_of), start[SIZES], at = 0;
+    uint32_t *slot_of = ptx_new(&r->arena, r->row_count * sizeof *slot_of), start[SIZES], at = 0;
     for (uint32_t i = 0; i < SIZES; i++) {
-        slots[i].free = ptx_new(r->d->arena, r->row_count * sizeof *slots[i].free);
-        slots[i].active = ptx_new(r->d->arena, r->row_count * sizeof *slots[i].active);
+        slots[i].free = ptx_new(&r->arena, r->row_count * sizeof *slots[i].free);
+        slots[i].active = ptx_new(&r->arena, r->row_count * sizeof *slots[i].active);
     }
     qsort(r->intervals, r->row_count, sizeof *r->intervals, by_first);
     for (uint32_t i = 0; i < r->row_count && r->intervals[i].first != UINT32_MAX; i++) {
@@ -228,9 +228,9 @@ static void move_operands(Rows *r) {
 
 void decode_share_rows(Decoder *d) {
     Rows r = {.d = d, .rows = d->rows, .row_count = d->row_count, .words = d->row_count / 64 + 1};
-    uint32_t *block_of = ptx_new(d->arena, d->instr_count * sizeof *block_of);
-    r.row_of = ptx_new(d->arena, d->function->register_bytes);
-    r.new_at = ptx_new(d->arena, (d->row_count + 1) * sizeof *r.new_at);
+    uint32_t *block_of = ptx_new(&r.arena, d->instr_count * sizeof *block_of);
+    r.row_of = ptx_new(&r.arena, d->function->register_bytes);
+    r.new_at = ptx_new(&r.arena, (d->row_count + 1) * sizeof *r.new_at);
     for (uint32_t row = 0; row < d->row_count; row++) r.row_of[d->rows[row].at / 4] = row;
     find_blocks(&r, block_of);
     connect_blocks(&r, block_of);
@@ -241,4 +241,5 @@ void decode_share_rows(Decoder *d) {
     find_intervals(&r);
     assign(&r);
     move_operands(&r);
+    ptx_release(&r.arena);
 }

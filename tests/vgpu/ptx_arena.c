@@ -28,7 +28,7 @@ static PtxBlock *new_block(PtxArena *arena, size_t bytes) {
     return block;
 }
 
-void *ptx_new(PtxArena *arena, size_t bytes) {
+static void *take(PtxArena *arena, size_t bytes) {
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (!arena->blocks || arena->used + bytes > arena->blocks->bytes) {
         arena->blocks = new_block(arena, bytes);
@@ -36,11 +36,17 @@ void *ptx_new(PtxArena *arena, size_t bytes) {
     }
     void *memory = arena->blocks->data + arena->used;
     arena->used += bytes;
-    return memset(memory, 0, bytes);
+    return memory;
+}
+
+void *ptx_new(PtxArena *arena, size_t bytes) {
+    return memset(take(arena, bytes), 0, bytes);
 }
 
 char *ptx_copy(PtxArena *arena, const char *text, size_t length) {
-    return memcpy(ptx_new(arena, length + 1), text, length);
+    char *copy = memcpy(take(arena, length + 1), text, length);
+    copy[length] = 0;
+    return copy;
 }
 
 char *ptx_format(PtxArena *arena, const char *format, ...) {
@@ -54,7 +60,7 @@ char *ptx_format(PtxArena *arena, const char *format, ...) {
 
 void *ptx_grow(PtxArena *arena, void *list, size_t count, size_t element_bytes) {
     if (count && (count & (count - 1))) return list;
-    void *larger = ptx_new(arena, (count ? 2 * count : 1) * element_bytes);
+    void *larger = take(arena, (count ? 2 * count : 1) * element_bytes);
     if (count) memcpy(larger, list, count * element_bytes);
     return larger;
 }

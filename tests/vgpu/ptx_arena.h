@@ -14,7 +14,8 @@ typedef struct {
 void *ptx_new(PtxArena *arena, size_t bytes);
 char *ptx_copy(PtxArena *arena, const char *text, size_t length);
 char *ptx_format(PtxArena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* `list` with room for `count + 1` elements; it grows at powers of two. */
+/* `list` with room for `count + 1` elements, the new ones with any bytes; it grows at powers of
+ * two. */
 void *ptx_grow(PtxArena *arena, void *list, size_t count, size_t element_bytes);
 void ptx_release(PtxArena *arena);
 
