@@ -14,7 +14,8 @@ enum {
     MOST_TILE = 128,
     MOST_TILE_K = 32,
     MOST_THREAD = 8,
-    MOST_SUMS = 256, /* bytes of a thread */
+    MOST_SUMS = 256,  /* bytes of a thread */
+    MOST_FILLS = 128, /* likewise, of the next tiles */
     MOST_REGISTERS = 192,
     STATIC_SHARED = 49152, /* bytes of a block */
     LATENCY = 400,         /* cycles of a step of k that no other warp hides: memory, barrier */
@@ -122,6 +123,7 @@ static bool is_legal(const Shape *s, const Tile *t) {
     uint32_t threads = threads_of(t);
     if (threads < 32 || threads > MOST_THREADS) return false;
     if (t->thread_m * t->thread_n * s->bytes > MOST_SUMS) return false;
+    if (fills_of(t) * s->bytes > MOST_FILLS) return false;
     if (registers_of(s, t) > MOST_REGISTERS || registers_of(s, t) * threads > 32768) return false;
     return shared_of(s, t) <= STATIC_SHARED;
 }
