@@ -15,7 +15,8 @@
  *         if (program_checkpoint(&program, 1, 1, &file)) …       // trial 1 after step 1
  *     }
  *
- * Everything lies in the current directory. What fails is printed. */
+ * With `device` "vgpu" they are built for GPUs and run on the virtual one. Everything lies in the
+ * current directory. What fails is printed. */
 #ifndef TUNE_TESTS_NUMERIC_STDLIB_H
 #define TUNE_TESTS_NUMERIC_STDLIB_H
 
@@ -25,6 +26,7 @@
 
 typedef struct {
     const char *tunec, *name;
+    const char *device; /* "cpu" or "vgpu" */
 } Program;
 
 /* Writes NAME.tune, builds it with every verifier on, removes an earlier study and sweeps. */

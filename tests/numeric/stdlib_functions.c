@@ -422,8 +422,9 @@ out:
 
 int main(int count, char **arguments) {
     static char text[TEXT];
-    if (count < 2) return printf("usage: %s TUNEC\n", arguments[0]), 2;
-    Program wide = {arguments[1], "functions_f64"}, narrow = {arguments[1], "functions_f32"};
+    if (count < 3) return printf("usage: %s TUNEC cpu|vgpu\n", arguments[0]), 2;
+    Program wide = {arguments[1], "functions_f64", arguments[2]};
+    Program narrow = {arguments[1], "functions_f32", arguments[2]};
     program_text(text, "f64");
     bool passed = program_run(&wide, text) && check_all(&wide, 1e-10);
     program_text(text, "f32");

@@ -24,10 +24,11 @@ bool program_run(const Program *program, const char *text) {
     snprintf(path, sizeof path, "%s.tune", program->name);
     if (!write_text(path, text)) return printf("FAILED: cannot write %s\n", path), false;
     snprintf(command, sizeof command,
-             "rm -rf %s-s.study && %s build %s --verify -o %s && ./%s >/dev/null 2>%s.log || "
-             "{ cat %s.log; false; }",
-             program->name, program->tunec, path, program->name, program->name, program->name,
-             program->name);
+             "rm -rf %s-s.study && %s build %s --verify --target %s -o %s && "
+             "./%s --device %s >/dev/null 2>%s.log || { cat %s.log; false; }",
+             program->name, program->tunec, path,
+             strcmp(program->device, "cpu") == 0 ? "cpu" : "cuda", program->name, program->name,
+             program->device, program->name, program->name);
     return shell(command);
 }
 

@@ -74,9 +74,9 @@ static const struct {
 };
 enum { SCHEDULES = sizeof schedules / sizeof *schedules };
 
-static bool check_schedule(const char *tunec, uint32_t which) {
+static bool check_schedule(char **arguments, uint32_t which) {
     char text[TEXT];
-    Program program = {tunec, "schedules"};
+    Program program = {arguments[1], "schedules", arguments[2]};
     TensorFile file;
     snprintf(text, sizeof text,
              "use init, schedule\n"
@@ -212,9 +212,9 @@ static bool same(const TensorFile *a, const char *left, const TensorFile *b, con
 }
 
 /* Trials 0 and 1 are the seeds of one point, 2 and 3 those of another. */
-static bool check_initialisers(const char *tunec) {
+static bool check_initialisers(char **arguments) {
     char text[TEXT];
-    Program program = {tunec, "initialisers"};
+    Program program = {arguments[1], "initialisers", arguments[2]};
     TensorFile first, second;
     initialiser_program(text);
     if (!program_run(&program, text) || !program_checkpoint(&program, 0, 1, &first)) return false;
@@ -265,9 +265,9 @@ static bool check_rate(const Program *program, int trial) {
     return expect(changed == 0, "dropout at evaluation", changed, 0) && passed;
 }
 
-static bool check_dropout(const char *tunec) {
+static bool check_dropout(char **arguments) {
     char text[TEXT];
-    Program program = {tunec, "dropout"};
+    Program program = {arguments[1], "dropout", arguments[2]};
     snprintf(
         text, sizeof text,
         "use init, nn\n"
@@ -292,10 +292,10 @@ static bool check_dropout(const char *tunec) {
 }
 
 int main(int count, char **arguments) {
-    if (count < 2) return printf("usage: %s TUNEC\n", arguments[0]), 2;
-    bool passed = check_initialisers(arguments[1]);
-    passed = check_dropout(arguments[1]) && passed;
-    for (uint32_t i = 0; i < SCHEDULES; i++) passed = check_schedule(arguments[1], i) && passed;
+    if (count < 3) return printf("usage: %s TUNEC cpu|vgpu\n", arguments[0]), 2;
+    bool passed = check_initialisers(arguments);
+    passed = check_dropout(arguments) && passed;
+    for (uint32_t i = 0; i < SCHEDULES; i++) passed = check_schedule(arguments, i) && passed;
     if (passed) printf("%d schedules, %d initialisers, dropout\n", SCHEDULES, INITIALISERS + 3);
     return !passed;
 }

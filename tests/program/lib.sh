@@ -1,6 +1,7 @@
 # Sourced by the scripts of this folder: `check WHAT COMMAND…`, `refuse WHAT STATUS TEXT COMMAND…`, `finish`.
 set -u
 tunec=$1 root=$2
+export TUNE_CACHE="${tunec%/*}/nvrtc-cache" # the same kernels are compiled once for all tests
 failures=0
 rm -rf ./* # the test's own directory
 
