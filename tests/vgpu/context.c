@@ -26,8 +26,10 @@ Context *context_new(Device *device, bool primary, unsigned flags) {
     for (int at = 0; at < LIMIT_COUNT; at++) context->limits[at] = default_limits[at];
     context->legacy.legacy = true;
     context->legacy.object = (Object){.kind = KIND_STREAM, .context = context};
-    if (!device->memory)
+    if (!device->memory) {
         device->memory = memory_new(driver.options.memory, driver.options.check >= 2);
+        memory_of_device(device->memory, (uint32_t)device->ordinal);
+    }
     return context;
 }
 
