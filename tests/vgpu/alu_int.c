@@ -331,7 +331,7 @@ SLOW_TERNARY(run_prmt_ecl, U32, U32, U32, U32, permuted(a, b, selector_of(edge_l
 SLOW_TERNARY(run_prmt_ecr, U32, U32, U32, U32, permuted(a, b, selector_of(edge_right, c)))
 SLOW_TERNARY(run_prmt_rc16, U32, U32, U32, U32, permuted(a, b, selector_of(replicate_16, c)))
 
-/* Any function of three bits: the table is Instr.number. */
+/* Any function of three bits: the table is the fourth operand. */
 ALU_HANDLER(run_lop3) {
     ALU_TARGET(U32);
     ALU_SOURCE(0, U32, as);
