@@ -61,8 +61,9 @@ static void print_steps(FILE *out, const TuneProgram *program, const char *name,
     for (uint32_t l = 0; l < steps->count; l++) {
         const TuneGpuLaunch *launch = &steps->launches[l];
         fprintf(out, "        %u  %s  %s\n", l + 1, launch->name, launch->places);
-        fprintf(out, "            %s of %s, %u blocks x trials, %u threads\n", launch->entry,
-                program->gpu_modules[launch->module].name, launch->blocks, launch->threads);
+        fprintf(out, "            %s of %s, %u blocks x %s, %u threads\n", launch->entry,
+                program->gpu_modules[launch->module].name, launch->blocks,
+                launch->once ? "1" : "trials", launch->threads);
         for (uint32_t a = 0; a < launch->argument_count; a++)
             print_argument(out, &launch->arguments[a]);
     }

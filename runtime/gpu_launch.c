@@ -60,7 +60,7 @@ static void describe(const Gpu *gpu, const TuneGpuLaunch *launch, const GpuPlace
         if (argument->stride) continue;
         buffers[count++] =
             (VgpuBuffer){argument->name, address_of(place, argument), bytes_of(place, argument),
-                         stride_of(place, argument->space)};
+                         argument->uniform ? 0 : stride_of(place, argument->space)};
     }
     VgpuLaunch description = {.name = launch->name,
                               .places = launch->places,
@@ -113,8 +113,9 @@ static bool run_one(Gpu *gpu, const TuneGpuLaunch *launch, const GpuPlace *place
     }
     if (gpu->driver->describe_launch) describe(gpu, launch, place, first);
     GpuWork work = gpu_work(GPU_KERNEL, launch->name, launch->places, place->who, 0);
-    return launch_kernel(gpu, function, launch->blocks, place->trials, launch->threads, parameters,
-                         &work, fail);
+    uint32_t trials = launch->once ? 1 : place->trials;
+    return launch_kernel(gpu, function, launch->blocks, trials, launch->threads, parameters, &work,
+                         fail);
 }
 
 bool gpu_run(Gpu *gpu, const TuneGpuSteps *steps, const GpuPlace *place, Fail *fail) {

@@ -164,6 +164,7 @@ typedef struct {
     uint64_t offset;  /* bytes from the block's start; TRIAL, SCRATCH */
     const char *name; /* of the buffer, for messages */
     uint64_t bytes;   /* of the buffer, in one trial; 0: of a whole field */
+    bool uniform;     /* SCRATCH: all trials have the first one's */
 } TuneGpuArgument;
 
 typedef struct {
@@ -172,6 +173,7 @@ typedef struct {
     uint32_t module;
     const char *entry;        /* of the kernel in its module */
     uint32_t threads, blocks; /* the grid is blocks x trials */
+    bool once;                /* blocks x 1: what it computes is the same for all trials */
     uint32_t argument_count;
     const TuneGpuArgument *arguments;
 } TuneGpuLaunch;

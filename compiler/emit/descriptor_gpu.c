@@ -10,14 +10,14 @@
 
 /* ---- launches ---- */
 
-/* One row: {space, stride, slot, offset, name, bytes}. */
+/* One row: {space, stride, slot, offset, name, bytes, uniform}. */
 static void print_argument(const CudaParameter *parameter, Text *out) {
     static const char *const strides[] = {"trial stride", "scratch stride", "field stride",
                                           "index stride", "example stride", "total stride",
                                           "metric stride"};
     const Buffer *buffer = parameter->buffer;
     if (parameter->stride) {
-        text_printf(out, "    {%d, true, 0, 0, \"%s\", 0},\n", (int)parameter->space,
+        text_printf(out, "    {%d, true, 0, 0, \"%s\", 0, false},\n", (int)parameter->space,
                     strides[parameter->space]);
         return;
     }
@@ -25,8 +25,9 @@ static void print_argument(const CudaParameter *parameter, Text *out) {
     text_printf(out, "    {%d, false, %u, %" PRId64 ", ", (int)buffer->space,
                 block ? 0 : buffer->slot, block ? buffer->offset : 0);
     descriptor_string(out, buffer->name);
-    text_printf(out, ", %" PRId64 "},\n",
-                buffer->space == SPACE_FIELD ? 0 : buffer->count * elem_bytes(buffer->elem));
+    text_printf(out, ", %" PRId64 ", %s},\n",
+                buffer->space == SPACE_FIELD ? 0 : buffer->count * elem_bytes(buffer->elem),
+                buffer->uniform ? "true" : "false");
 }
 
 /* All arguments of a step program, launch after launch. */
@@ -68,9 +69,9 @@ static void print_launches(const DescriptorLaunches *launches, const Sources *so
         uint32_t arguments = cuda_parameters(launch->kernel, scratch).count;
         text_printf(out, "    {\"%s\", ", launch->kernel->name);
         print_places(launch->kernel, sources, scratch, out);
-        text_printf(out, ", .module = %u, \"%s\", .threads = %u, .blocks = %" PRId64,
+        text_printf(out, ", .module = %u, \"%s\", .threads = %u, .blocks = %" PRId64 ", .once = %s",
                     launch->module, launch->entry, launch->kernel->gpu.threads,
-                    launch->kernel->gpu.blocks);
+                    launch->kernel->gpu.blocks, launch->kernel->gpu.uniform ? "true" : "false");
         text_printf(out, ", .argument_count = %u, .arguments = arguments_%s + %u},\n", arguments,
                     name, first);
         first += arguments;

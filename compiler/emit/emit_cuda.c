@@ -98,15 +98,18 @@ static bool stores_into(const Kernel *kernel, Space space) {
     return false;
 }
 
-static bool has_space(const Kernel *kernel, Space space) {
-    for (uint32_t i = 0; i < kernel->buffers.count; i++)
-        if (kernel->buffers.at[i]->space == space) return true;
-    return false;
+/* Each trial has its own. */
+static bool is_per_trial(const Buffer *buffer) {
+    Space space = buffer->space;
+    return space != SPACE_FIELD && space != SPACE_INDEX && space != SPACE_LOCAL && !buffer->uniform;
 }
 
-/* Each trial has its own. */
-static bool is_per_trial(Space space) {
-    return space != SPACE_FIELD && space != SPACE_INDEX && space != SPACE_LOCAL;
+/* Whether some buffer of the space moves with the trial. */
+static bool moves(const Kernel *kernel, Space space) {
+    for (uint32_t i = 0; i < kernel->buffers.count; i++)
+        if (kernel->buffers.at[i]->space == space && is_per_trial(kernel->buffers.at[i]))
+            return true;
+    return false;
 }
 
 static void find_late(CudaPrinter *p) {
@@ -166,8 +169,9 @@ static void print_schedule(const Kernel *kernel, Text *out) {
                     gpu->tile_k, gpu->thread_m, gpu->thread_n);
         break;
     }
-    text_printf(out, "%u threads, %" PRId64 " block%s per trial", gpu->threads, gpu->blocks,
-                gpu->blocks == 1 ? "" : "s");
+    text_printf(out, "%u threads, %" PRId64 " block%s %s", gpu->threads, gpu->blocks,
+                gpu->blocks == 1 ? "" : "s",
+                gpu->uniform ? "for all trials together" : "per trial");
     if (gpu->shared_bytes) text_printf(out, ", %u bytes shared", gpu->shared_bytes);
     text_add(out, "\n");
 }
@@ -200,7 +204,7 @@ CudaParameterList cuda_parameters(const Kernel *kernel, Arena *arena) {
                  (CudaParameter){.space = kernel->buffers.at[i]->space,
                                  .buffer = kernel->buffers.at[i]});
     for (Space space = SPACE_TRIAL; space < SPACE_LOCAL; space++)
-        if (is_per_trial(space) && has_space(kernel, space))
+        if (moves(kernel, space))
             vec_push(arena, &list, (CudaParameter){.stride = true, .space = space});
     return list;
 }
@@ -254,10 +258,10 @@ static void print_head(const CudaPrinter *p, Text *out) {
 static void print_trial(CudaPrinter *p) {
     const BufferList *buffers = &p->kernel->buffers;
     bool any = false;
-    for (uint32_t i = 0; i < buffers->count; i++) any |= is_per_trial(buffers->at[i]->space);
+    for (uint32_t i = 0; i < buffers->count; i++) any |= is_per_trial(buffers->at[i]);
     if (any) cuda_line(p, "const long long trial = blockIdx.y;\n");
     for (uint32_t i = 0; i < buffers->count; i++)
-        if (is_per_trial(buffers->at[i]->space))
+        if (is_per_trial(buffers->at[i]))
             cuda_line(p, "%s = %s(%s, trial * %s);\n", p->buffer_names[i],
                       cuda_function(p, CUDA_OF_TRIAL), p->buffer_names[i],
                       stride_name(buffers->at[i]->space));

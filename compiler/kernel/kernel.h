@@ -65,6 +65,8 @@ typedef struct {
     Space space;
     uint32_t slot;  /* FIELD, EXAMPLE, TOTAL, METRIC */
     int64_t offset; /* bytes from the block's start; TRIAL: by layout; SCRATCH: by plan */
+    bool uniform; /* SCRATCH on a GPU: the same for every trial; it stands in the first one's block
+                     alone */
 } Buffer;
 typedef Vec(Buffer *) BufferList;
 
@@ -142,6 +144,7 @@ typedef struct {
     uint32_t row_threads; /* GPU_ROWS, GPU_COLUMNS: a power of two, at most 1024 */
     uint32_t tile_m, tile_n, tile_k, thread_m, thread_n; /* GPU_CONTRACT */
     uint32_t shared_bytes;                               /* static shared memory of a block */
+    bool uniform; /* all that it stores is: one trial's blocks compute it for the whole wave */
 } GpuSchedule;
 
 /* ---- stages ---- */

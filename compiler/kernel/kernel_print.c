@@ -253,10 +253,11 @@ void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, 
 static void print_types(const Kernel *kernel, Text *out) {
     for (uint32_t i = 0; i < kernel->buffers.count; i++) {
         const Buffer *buffer = kernel->buffers.at[i];
-        text_printf(out, "  b%u %s space %d%s\n", i, elem_name(buffer->elem), (int)buffer->space,
+        text_printf(out, "  b%u %s space %d%s%s\n", i, elem_name(buffer->elem), (int)buffer->space,
                     buffer == kernel->header  ? " header"
                     : buffer == kernel->index ? " index"
-                                              : "");
+                                              : "",
+                    buffer->uniform ? " uniform" : "");
     }
     for (uint32_t i = 0; i < kernel->locals.count; i++)
         text_printf(out, "  l%u %s[%" PRId64 "]\n", i, elem_name(kernel->locals.at[i]->elem),
@@ -305,8 +306,8 @@ void plan_print(const StepProgram *program, Text *out) {
             text_printf(out, "%8" PRId64, buffer->offset);
         else
             text_printf(out, "slot %3u", buffer->slot);
-        text_printf(out, "  %s[%" PRId64 "]  %s\n", elem_name(buffer->elem), buffer->count,
-                    buffer->name);
+        text_printf(out, "  %s[%" PRId64 "]  %s%s\n", elem_name(buffer->elem), buffer->count,
+                    buffer->name, buffer->uniform ? "  (once for all trials)" : "");
     }
     for (uint32_t i = 0; i < program->kernels.count; i++) {
         const Kernel *kernel = program->kernels.at[i];

@@ -31,7 +31,8 @@ void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena);
 
 /* Sets kernel->gpu of every kernel. The same for every architecture. A reduction over all of a
  * long vector is cut in two kernels: NAME_partial, one block per chunk into new SPACE_SCRATCH
- * buffers, and NAME, in which every block folds the chunks' results. needs: fuse; a program of its
+ * buffers, and NAME, in which every block folds the chunks' results. What does not depend on the
+ * trial (the batch as numbers) is computed and kept once for all. needs: fuse; a program of its
  * own, since both schedules change it.  keeps: meaning. */
 void schedule_cuda(StepProgram *program, Arena *arena);
 
@@ -40,6 +41,9 @@ void schedule_cuda(StepProgram *program, Arena *arena);
  * folds them and does the rest (schedule_cuda_split.c). */
 enum { SPLIT_LEAST = 4096, SPLIT_MOST_CHUNKS = 1024 };
 void schedule_cuda_split(StepProgram *program, Arena *arena);
+
+/* What schedule_cuda does last: buffer->uniform and gpu.uniform (schedule_cuda_uniform.c). */
+void schedule_cuda_uniform(StepProgram *program);
 
 /* Of a kernel whose stage 0 is a contraction, for schedule_cuda: form, threads, blocks, tile_*,
  * thread_*, shared_bytes of kernel->gpu (schedule_cuda_contract.c). */

@@ -254,4 +254,5 @@ void schedule_cuda(StepProgram *program, Arena *arena) {
         lengthen_name(program, program->kernels.at[i], arena);
         schedule_kernel(program->kernels.at[i]);
     }
+    schedule_cuda_uniform(program);
 }

@@ -124,7 +124,7 @@ static DeviceArgument argument_of(const RunMemory *memory, const CudaParameter *
                             .value = address_of(memory, buffer),
                             .bytes = field ? memory->sizes.fields[buffer->slot]
                                            : (uint64_t)buffer->count * elem_bytes(buffer->elem),
-                            .stride = memory->stride[buffer->space]};
+                            .stride = buffer->uniform ? 0 : memory->stride[buffer->space]};
 }
 
 bool run_launch(const RunKernel *kernel, const RunMemory *memory, bool first, uint64_t seed) {
@@ -132,7 +132,7 @@ bool run_launch(const RunKernel *kernel, const RunMemory *memory, bool first, ui
     DeviceLaunch launch = {.code = kernel->code,
                            .cuda = kernel->cuda,
                            .blocks = (uint32_t)gpu->blocks,
-                           .trials = memory->sizes.trials,
+                           .trials = gpu->uniform ? 1 : memory->sizes.trials,
                            .threads = gpu->threads,
                            .argument_count = kernel->parameters.count,
                            .seed = seed};

@@ -46,17 +46,17 @@ static const TuneGpuArgument overrun_arguments[] = {
     {.space = TUNE_GPU_SCRATCH, .stride = true}};
 
 #define SCALE                                                                                      \
-    { "dense1_fwd", "toy.tune:3", 0, "scale", 64, 2, 5, scale_arguments }
+    { "dense1_fwd", "toy.tune:3", 0, "scale", 64, 2, false, 5, scale_arguments }
 #define GATHER                                                                                     \
-    { "loss_grad", "toy.tune:4, toy.tune:5", 0, "gather", 64, 2, 8, gather_arguments }
+    { "loss_grad", "toy.tune:4, toy.tune:5", 0, "gather", 64, 2, false, 8, gather_arguments }
 static const TuneGpuLaunch train[] = {SCALE, GATHER};
 static const TuneGpuLaunch stale[] = {GATHER};
 static const TuneGpuLaunch overrun[] = {
-    {"relu_fwd", "toy.tune:9", 0, "overrun", 64, 2, 2, overrun_arguments}};
+    {"relu_fwd", "toy.tune:9", 0, "overrun", 64, 2, false, 2, overrun_arguments}};
 static const TuneGpuLaunch too_wide[] = {
-    {"dense1_fwd", "toy.tune:3", 0, "scale", 4096, 2, 5, scale_arguments}};
+    {"dense1_fwd", "toy.tune:3", 0, "scale", 4096, 2, false, 5, scale_arguments}};
 static const TuneGpuLaunch unknown[] = {
-    {"dense1_fwd", "toy.tune:3", 0, "skale", 64, 2, 5, scale_arguments}};
+    {"dense1_fwd", "toy.tune:3", 0, "skale", 64, 2, false, 5, scale_arguments}};
 static const TuneGpuSteps train_steps = {2, train}, stale_steps = {1, stale};
 
 /* Every module offers a cubin first, which the virtual GPU refuses. */
