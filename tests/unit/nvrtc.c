@@ -388,11 +388,11 @@ static void tells_of_the_stack(void **state) {
     Place *place = *state;
     Report report = report_new(place->arena);
     CudaResources r = {.registers = 20, .stack_bytes = 64};
-    Buffer local = {.elem = E_F32, .count = 16};
-    vec_push(place->arena, &report.kernel.locals, &local);
+    Expr angle = {.kind = X_OP, .op = OP_SIN, .elem = E_F64}; /* has an array of its own */
+    vec_push(place->arena, &report.kernel.exprs, angle);
     assert_true(cuda_check_resources(&report.kernel, "sm_80", &r, report.diags));
     assert_said(&report, "");
-    report.kernel.locals.count = report.kernel.places.count = 0;
+    report.kernel.exprs.count = report.kernel.places.count = 0;
     assert_true(cuda_check_resources(&report.kernel, "sm_80", &r, report.diags));
     assert_false(diags_failed(report.diags));
     assert_said(&report, "warning: kernel 'dense1_relu_fwd' keeps "
