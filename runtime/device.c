@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/gpu_dump.h"
 #include "runtime/study.h"
 
 bool device_parse(const char *text, DeviceChoice *choice, Fail *fail) {
@@ -111,7 +110,6 @@ bool devices_open(const DeviceChoice *choice, DeviceKind stored, const TuneProgr
                   Devices *devices, Fail *fail) {
     *devices = (Devices){.memory = choice->memory};
     bool gpu = choice->kind == DEVICE_CUDA || choice->kind == DEVICE_VIRTUAL;
-    if (choice->dump && !gpu_dump(program, choice->dump, fail)) return false;
     if ((gpu && stored == DEVICE_CPU) || (choice->kind == DEVICE_CPU && stored == DEVICE_CUDA))
         return other_kind(stored, fail);
     switch (choice->kind) {

@@ -16,9 +16,8 @@ typedef enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA, DEVICE_VIRTUAL } DeviceKind
 
 typedef struct {
     DeviceKind kind;
-    int32_t number;   /* CUDA: only this one; -1: all */
-    uint64_t memory;  /* bytes that data and trials may take on each GPU; 0: what is free */
-    const char *dump; /* where to write the GPU's code (gpu_dump.h), or NULL */
+    int32_t number;  /* CUDA: only this one; -1: all */
+    uint64_t memory; /* bytes that data and trials may take on each GPU; 0: what is free */
 } DeviceChoice;
 
 /* "cuda:1" -> kind and number; fails with exit status 2 and the nearest word. */

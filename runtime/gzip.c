@@ -1,9 +1,10 @@
-/* Streams of bytes from plain and gzip files, with zlib's inflate. A gzip file may consist of
- * several members. */
+/* Streams of bytes from plain and gzip files, entries of archives and memory, with zlib's inflate. A
+ * gzip file may consist of several members. */
 #include "runtime/gzip.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,8 +15,13 @@ enum { INPUT_BYTES = 1 << 16 };
 
 struct Stream {
     char *path;
-    int file;
-    uint64_t file_bytes;
+    int file;            /* -1: the bytes are in memory */
+    uint64_t unread;     /* bytes of the file that are this stream's and not yet in `input` */
+    uint64_t most_bytes; /* unpacked */
+    bool is_part;
+    StreamPart part; /* what it must come to: */
+    uint64_t given;  /* bytes handed out so far */
+    uLong sum;       /* CRC-32 of them */
     bool compressed;
     bool file_ended;
     bool between_members; /* compressed: nothing of a next member has been read */
@@ -26,13 +32,15 @@ struct Stream {
 };
 
 static bool fill_input(Stream *stream, Fail *fail) {
-    ssize_t got;
+    size_t wanted = stream->unread < INPUT_BYTES ? stream->unread : INPUT_BYTES;
+    ssize_t got = 0;
     do {
-        got = read(stream->file, stream->input, INPUT_BYTES);
+        if (wanted > 0) got = read(stream->file, stream->input, wanted);
     } while (got < 0 && errno == EINTR);
     if (got < 0) return fail_set(fail, "cannot read '%s': %s", stream->path, strerror(errno));
     stream->next = stream->input;
     stream->available = (size_t)got;
+    stream->unread -= (uint64_t)got;
     stream->file_ended = got == 0;
     return true;
 }
@@ -61,33 +69,84 @@ static bool open_file(Stream *stream, const char *path, Fail *fail) {
     if (stream->file < 0 || fstat(stream->file, &info) != 0)
         return fail_set(fail, "cannot open '%s': %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode)) return fail_set(fail, "'%s' is not a regular file", path);
-    stream->file_bytes = (uint64_t)info.st_size;
-    return fill_input(stream, fail);
-}
-
-static bool start_inflating(Stream *stream, Fail *fail) {
-    enum { GZIP_ONLY = 16 }; /* zlib: no zlib header is accepted */
-    if (inflateInit2(&stream->inflater, GZIP_ONLY + MAX_WBITS) != Z_OK)
-        return fail_set(fail, "not enough memory to unpack '%s'", stream->path);
-    stream->compressed = true;
+    stream->unread = UINT64_MAX;
+    stream->most_bytes = (uint64_t)info.st_size;
     return true;
 }
 
-Stream *stream_open(const char *path, Fail *fail) {
+static uint64_t most_inflated(uint64_t packed) {
+    enum { DEFLATE_LIMIT = 1032 }; /* 258 bytes from two bits, less the block headers */
+    return packed > UINT64_MAX / DEFLATE_LIMIT ? UINT64_MAX : packed * DEFLATE_LIMIT;
+}
+
+/* window_bits: zlib's name for which header stands in front of the data. */
+static bool start_inflating(Stream *stream, int window_bits, Fail *fail) {
+    if (inflateInit2(&stream->inflater, window_bits) != Z_OK)
+        return fail_set(fail, "not enough memory to unpack '%s'", stream->path);
+    stream->compressed = true;
+    stream->most_bytes = most_inflated(stream->most_bytes);
+    return true;
+}
+
+static bool start_file(Stream *stream, const char *path, Fail *fail) {
+    enum { GZIP_ONLY = 16 }; /* zlib: no zlib header is accepted */
+    if (!open_file(stream, path, fail) || !fill_input(stream, fail)) return false;
+    bool packed = stream->available >= 2 && stream->next[0] == 0x1f && stream->next[1] == 0x8b;
+    return !packed || start_inflating(stream, GZIP_ONLY + MAX_WBITS, fail);
+}
+
+static bool start_part(Stream *stream, const char *path, const StreamPart *part, Fail *fail) {
+    enum { NO_HEADER = -1 };
+    if (!open_file(stream, path, fail)) return false;
+    if (lseek(stream->file, (off_t)part->at, SEEK_SET) < 0)
+        return fail_set(fail, "cannot read '%s': %s", path, strerror(errno));
+    stream->is_part = true;
+    stream->part = *part;
+    stream->unread = part->packed_bytes;
+    stream->most_bytes = part->packed_bytes;
+    if (part->deflated && !start_inflating(stream, NO_HEADER * MAX_WBITS, fail)) return false;
+    if (part->bytes < stream->most_bytes) stream->most_bytes = part->bytes;
+    return true;
+}
+
+/* Without a file; name: NULL, or what behind the path tells the stream from others. */
+static Stream *new_stream(const char *path, const char *name, Fail *fail) {
     Stream *stream = calloc(1, sizeof *stream);
-    if (!stream || !(stream->path = strdup(path))) {
-        free(stream);
-        fail_set(fail, "not enough memory to open '%s'", path);
-        return NULL;
+    if (stream) {
+        stream->file = -1;
+        int written = asprintf(&stream->path, name ? "%s:%s" : "%s", path, name);
+        if (written >= 0) return stream;
     }
-    if (!open_file(stream, path, fail)) goto failed;
-    if (stream->available >= 2 && stream->next[0] == 0x1f && stream->next[1] == 0x8b &&
-        !start_inflating(stream, fail))
-        goto failed;
-    return stream;
-failed:
+    free(stream);
+    fail_set(fail, "not enough memory to open '%s'", path);
+    return NULL;
+}
+
+/* The stream if it `started`; else it is closed. */
+static Stream *keep_if(Stream *stream, bool started) {
+    if (started) return stream;
     stream_close(stream);
     return NULL;
+}
+
+Stream *stream_open(const char *path, Fail *fail) {
+    Stream *stream = new_stream(path, NULL, fail);
+    return keep_if(stream, stream && start_file(stream, path, fail));
+}
+
+Stream *stream_open_part(const char *path, const char *name, const StreamPart *part, Fail *fail) {
+    Stream *stream = new_stream(path, name, fail);
+    return keep_if(stream, stream && start_part(stream, path, part, fail));
+}
+
+Stream *stream_open_bytes(const char *path, const char *name, const void *bytes, uint64_t count,
+                          Fail *fail) {
+    Stream *stream = new_stream(path, name, fail);
+    if (!stream) return NULL;
+    stream->next = (unsigned char *)bytes;
+    stream->available = count;
+    stream->most_bytes = count;
+    return stream;
 }
 
 void stream_close(Stream *stream) {
@@ -103,10 +162,7 @@ const char *stream_path(const Stream *stream) {
 }
 
 uint64_t stream_most_bytes(const Stream *stream) {
-    enum { DEFLATE_LIMIT = 1032 }; /* 258 bytes from two bits, less the block headers */
-    if (!stream->compressed) return stream->file_bytes;
-    if (stream->file_bytes > UINT64_MAX / DEFLATE_LIMIT) return UINT64_MAX;
-    return stream->file_bytes * DEFLATE_LIMIT;
+    return stream->most_bytes;
 }
 
 static bool read_plain(Stream *stream, unsigned char *to, uint64_t bytes, uint64_t *got,
@@ -124,6 +180,10 @@ static bool read_plain(Stream *stream, unsigned char *to, uint64_t bytes, uint64
 }
 
 static bool fail_corrupt(const Stream *stream, const char *reason, Fail *fail) {
+    if (stream->is_part) {
+        fail_set(fail, "'%s' is damaged: %s", stream->path, reason);
+        return fail_help(fail, "check the archive with 'unzip -t', and fetch or make it again");
+    }
     fail_set(fail, "'%s' is not a sound gzip file: %s", stream->path, reason);
     return fail_help(fail, "check it with 'gzip -t', and fetch or make it again");
 }
@@ -163,8 +223,21 @@ static bool read_compressed(Stream *stream, unsigned char *to, uint64_t bytes, u
     return true;
 }
 
+/* Counts and sums what is handed out; at the end, is it what the directory announced? */
+static bool check_part(Stream *stream, const unsigned char *to, uint64_t wanted, uint64_t got,
+                       Fail *fail) {
+    stream->given += got;
+    stream->sum = crc32_z(stream->sum, to, got);
+    if (got == wanted) return true;
+    if (stream->given != stream->part.bytes)
+        return fail_corrupt(stream, "it has not the length that the directory says", fail);
+    return stream->sum == stream->part.sum ||
+           fail_corrupt(stream, "its bytes do not have the sum that the directory says", fail);
+}
+
 bool stream_read(Stream *stream, void *to, uint64_t bytes, uint64_t *got, Fail *fail) {
     *got = 0;
-    if (stream->compressed) return read_compressed(stream, to, bytes, got, fail);
-    return read_plain(stream, to, bytes, got, fail);
+    bool read = stream->compressed ? read_compressed(stream, to, bytes, got, fail)
+                                   : read_plain(stream, to, bytes, got, fail);
+    return read && (!stream->is_part || check_part(stream, to, bytes, *got, fail));
 }

@@ -6,6 +6,7 @@
 
 #include "runtime/cli.h"
 #include "runtime/file.h"
+#include "runtime/gpu_dump.h"
 
 /* Names as LLVM writes them, and whether this processor has the feature. Names that are not here
  * are not checked. */
@@ -98,6 +99,7 @@ static bool run_command(const Cli *cli, int *status, Fail *fail) {
         return fail_set(fail, "program and runtime do not fit (%u, %d)", cli->program->abi,
                         TUNE_ABI);
     if (!check_processor(cli->program, fail)) return false;
+    if (cli->options->dump && !gpu_dump(cli->program, cli->options->dump, fail)) return false;
     switch (cli->options->command) {
     case COMMAND_SWEEP: return cli_sweep(cli, status, fail);
     case COMMAND_TRAIN: return cli_train(cli, status, fail);

@@ -187,7 +187,7 @@ static bool apply_flag(Options *options, Flag flag, const char *value, Fail *fai
     case FLAG_DEVICE: return device_parse(value, &options->device, fail);
     case FLAG_DEVICE_MEMORY:
         return parse_bytes("--device-memory", value, &options->device.memory, fail);
-    case FLAG_DUMP: options->device.dump = value; return true;
+    case FLAG_DUMP: options->dump = value; return true;
     case FLAG_SYNC: return parse_seconds("--sync", value, &options->sync, fail);
     case FLAG_SNAPSHOT: return parse_seconds("--snapshot", value, &options->snapshot, fail);
     case FLAG_TRIAL:

@@ -34,6 +34,7 @@ typedef struct {
     const char *split;      /* eval */
     uint32_t threads, wave; /* threads: at least 1; wave 0: as many as fit */
     DeviceChoice device;    /* sweep, train, eval */
+    const char *dump;       /* where to write the GPU code (gpu_dump.h), or NULL */
     double sync, snapshot;  /* sweep: seconds between commits, between snapshots */
     int64_t trial;          /* train, show; -1: not given */
     const char **settings;  /* name=value, owned */
