@@ -286,8 +286,65 @@ static void numbers_are_exact(void **state) {
     }
 }
 
+/* ---- once for all trials ---- */
+
+/* from -> to by one kernel; then to -> end by another, where `again` is. */
+static StepProgram chain(Bench *first, Bench *again) {
+    StepProgram program = {.name = "test"};
+    BufferList *one = &first->kernel->buffers;
+    vec_push(first->arena, &program.kernels, first->kernel);
+    if (again) {
+        Buffer *middle = one->at[1];
+        again->kernel->buffers.at[0] = middle;
+        again->kernel->exprs.at[0].buffer = middle;
+        vec_push(first->arena, &program.kernels, again->kernel);
+    }
+    schedule_cuda(&program, first->arena);
+    return program;
+}
+
+static void what_is_made_of_the_batch_is_made_once(void **state) {
+    (void)state;
+    Bench first = doubling("to_real", "x", E_F32, 10), again = doubling("twice", "h", E_F32, 10);
+    first.kernel->buffers.at[0]->space = SPACE_FIELD;
+    StepProgram program = chain(&first, &again);
+    assert_true(program.kernels.at[0]->gpu.uniform && program.kernels.at[1]->gpu.uniform);
+    const char *text = text_of(&again, program.kernels.at[1]);
+    says(text, "twice(const float *__restrict__ to, float *__restrict__ to_2)");
+    says(text, "1 block for all trials together");
+    says_not(text, "blockIdx.y");
+    arena_free(first.arena);
+    arena_free(again.arena);
+}
+
+static void what_a_trial_has_a_part_in_is_its_own(void **state) {
+    (void)state;
+    Bench first = doubling("to_real", "x", E_F32, 10), again = doubling("twice", "h", E_F32, 10);
+    first.kernel->buffers.at[0]->space = SPACE_TRIAL;
+    StepProgram program = chain(&first, &again);
+    assert_false(program.kernels.at[0]->gpu.uniform || program.kernels.at[1]->gpu.uniform);
+    arena_free(first.arena);
+    arena_free(again.arena);
+    /* the batch, read into what another kernel stores a trial's own value into as well */
+    first = doubling("to_real", "x", E_F32, 10);
+    again = doubling("own", "w", E_F32, 10);
+    first.kernel->buffers.at[0]->space = SPACE_FIELD;
+    again.kernel->buffers.at[0]->space = SPACE_TRIAL;
+    again.kernel->buffers.at[1] = first.kernel->buffers.at[1];
+    again.kernel->stages.at[0].stores.at[0].buffer = first.kernel->buffers.at[1];
+    program = chain(&first, NULL);
+    assert_true(program.kernels.at[0]->gpu.uniform);
+    vec_push(first.arena, &program.kernels, again.kernel);
+    schedule_cuda_uniform(&program);
+    assert_false(program.kernels.at[0]->gpu.uniform || program.kernels.at[1]->gpu.uniform);
+    arena_free(first.arena);
+    arena_free(again.arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_made_of_the_batch_is_made_once),
+        cmocka_unit_test(what_a_trial_has_a_part_in_is_its_own),
         cmocka_unit_test(words_of_cuda_are_nobodys_name),
         cmocka_unit_test(kernels_of_one_name_stay_apart),
         cmocka_unit_test(memory_that_may_overlap_is_not_restricted),
