@@ -31,9 +31,9 @@ finish() {
     [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
     exit 0
 }
-# NAME.tune into NAME, with code for GPUs; without NVRTC the test is skipped.
+# NAME.tune into NAME, with code for GPUs; without NVRTC the test is skipped. TUNE_CPU: to be carried to that processor.
 build_cuda() {
-    "$tunec" build "$1.tune" --target cuda -o "$1" >out.txt 2>err.txt && return
+    "$tunec" build "$1.tune" --target cuda --cpu "${TUNE_CPU:-native}" -o "$1" >out.txt 2>err.txt && return
     grep -q NVRTC err.txt && { echo "skipped: $(head -1 err.txt)"; exit 77; }
     fail "build of $1"
     cat err.txt
