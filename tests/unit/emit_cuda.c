@@ -310,7 +310,7 @@ static void what_is_made_of_the_batch_is_made_once(void **state) {
     StepProgram program = chain(&first, &again);
     assert_true(program.kernels.at[0]->gpu.uniform && program.kernels.at[1]->gpu.uniform);
     const char *text = text_of(&again, program.kernels.at[1]);
-    says(text, "twice(const float *__restrict__ to, float *__restrict__ to_2)");
+    says(text, "twice_kernel(const float *__restrict__ to, float *__restrict__ to_2)");
     says(text, "1 block for all trials together");
     says_not(text, "blockIdx.y");
     arena_free(first.arena);
