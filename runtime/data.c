@@ -60,6 +60,17 @@ char *data_shape_text(const TuneField *field, char text[DATA_SHAPE_TEXT]) {
     return text;
 }
 
+void data_list_name(char list[DATA_LIST_TEXT], const char *name, size_t name_bytes) {
+    static const char more[] = ", …";
+    size_t length = strlen(list);
+    bool full = length + name_bytes + sizeof ", ''" + sizeof more > DATA_LIST_TEXT;
+    if (!full)
+        snprintf(list + length, DATA_LIST_TEXT - length, "%s'%.*s'", length > 0 ? ", " : "",
+                 (int)name_bytes, name);
+    else if (length > 0 && (length < 3 || strcmp(list + length - 3, "…") != 0))
+        snprintf(list + length, DATA_LIST_TEXT - length, "%s", more);
+}
+
 /* ---- load and release ---- */
 
 static bool read_fields(DataSet *set, const char *directory, Fail *fail) {
@@ -68,6 +79,8 @@ static bool read_fields(DataSet *set, const char *directory, Fail *fail) {
     case TUNE_DATA_IDX: return data_read_idx(set, directory, fail);
     case TUNE_DATA_NPY: return data_read_npy(set, directory, fail);
     case TUNE_DATA_CSV: return data_read_csv(set, directory, fail);
+    case TUNE_DATA_NPZ: return data_read_npz(set, directory, fail);
+    case TUNE_DATA_SAFETENSORS: return data_read_safetensors(set, directory, fail);
     }
     return fail_set(fail, "unknown kind of data set");
 }

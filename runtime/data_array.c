@@ -1,4 +1,4 @@
-/* Files that hold one array: what IDX and NPY have in common once the header is read.
+/* Arrays in files: what IDX, NPY, NPZ and safetensors have in common once the header is read.
  *
  * A value goes into the field's type if that can hold it: integers in range, whole numbers from
  * floating-point files into integer fields; what cannot, and what is not finite, is refused with
@@ -15,8 +15,9 @@
 enum { CHUNK_VALUES = 2048 };
 
 static const uint8_t cell_bytes[] = {
-    [CELL_BOOL] = 1, [CELL_U8] = 1,  [CELL_I8] = 1,  [CELL_U16] = 2, [CELL_I16] = 2, [CELL_U32] = 4,
-    [CELL_I32] = 4,  [CELL_U64] = 8, [CELL_I64] = 8, [CELL_F32] = 4, [CELL_F64] = 8};
+    [CELL_BOOL] = 1, [CELL_U8] = 1,  [CELL_I8] = 1,  [CELL_U16] = 2, [CELL_I16] = 2,
+    [CELL_U32] = 4,  [CELL_I32] = 4, [CELL_U64] = 8, [CELL_I64] = 8, [CELL_F16] = 2,
+    [CELL_BF16] = 2, [CELL_F32] = 4, [CELL_F64] = 8};
 
 /* ---- from the file ---- */
 
@@ -31,11 +32,28 @@ static void reverse_bytes(unsigned char *bytes, uint32_t width, uint64_t count) 
         }
 }
 
-#define EACH(type)                                                                                 \
+/* IEEE 754 binary16: 1 bit of sign, 5 of the exponent, 10 of the fraction. */
+static double half_value(uint16_t half) {
+    int exponent = half >> 10 & 31, fraction = half & 1023;
+    double size = exponent == 31  ? (fraction == 0 ? INFINITY : NAN)
+                  : exponent == 0 ? ldexp(fraction, -24)
+                                  : ldexp(fraction + 1024, exponent - 25);
+    return half >> 15 ? -size : size;
+}
+
+/* bfloat16 is the upper half of a float. */
+static double bfloat_value(uint16_t upper) {
+    uint32_t bits = (uint32_t)upper << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return (double)value;
+}
+
+#define EACH(type, convert)                                                                        \
     for (uint64_t i = 0; i < count; i++) {                                                         \
         type cell_value;                                                                           \
         memcpy(&cell_value, bytes + i * sizeof cell_value, sizeof cell_value);                     \
-        values[i] = (double)cell_value;                                                            \
+        values[i] = convert(cell_value);                                                           \
     }                                                                                              \
     return;
 
@@ -46,16 +64,18 @@ static void decode(const unsigned char *bytes, Cell cell, uint64_t count, double
     case CELL_BOOL:
         for (uint64_t i = 0; i < count; i++) values[i] = bytes[i] != 0;
         return;
-    case CELL_U8: EACH(uint8_t)
-    case CELL_I8: EACH(int8_t)
-    case CELL_U16: EACH(uint16_t)
-    case CELL_I16: EACH(int16_t)
-    case CELL_U32: EACH(uint32_t)
-    case CELL_I32: EACH(int32_t)
-    case CELL_U64: EACH(uint64_t)
-    case CELL_I64: EACH(int64_t)
-    case CELL_F32: EACH(float)
-    case CELL_F64: EACH(double)
+    case CELL_U8: EACH(uint8_t, (double))
+    case CELL_I8: EACH(int8_t, (double))
+    case CELL_U16: EACH(uint16_t, (double))
+    case CELL_I16: EACH(int16_t, (double))
+    case CELL_U32: EACH(uint32_t, (double))
+    case CELL_I32: EACH(int32_t, (double))
+    case CELL_U64: EACH(uint64_t, (double))
+    case CELL_I64: EACH(int64_t, (double))
+    case CELL_F16: EACH(uint16_t, half_value)
+    case CELL_BF16: EACH(uint16_t, bfloat_value)
+    case CELL_F32: EACH(float, (double))
+    case CELL_F64: EACH(double, (double))
     }
 }
 
@@ -232,11 +252,11 @@ static bool check_promise(const TuneField *field, const ArrayHeader *header, con
 
 static bool check_examples(const DataSet *set, uint32_t field, uint64_t examples,
                            const Stream *stream, Fail *fail) {
+    const TuneField *first = &set->info->fields[0];
     if (field == 0 || examples == set->examples) return true;
     fail_set(fail, "'%s' has %" PRIu64 " examples, but '%s' has %" PRIu64, stream_path(stream),
-             examples, set->info->fields[0].file, set->examples);
-    return fail_help(fail,
-                     "every field needs one value per example: are the files of the same set?");
+             examples, first->file ? first->file : first->array, set->examples);
+    return fail_help(fail, "every field needs one value per example: are they of the same set?");
 }
 
 bool data_read_array(DataSet *set, uint32_t field, const ArrayHeader *header, Stream *stream,

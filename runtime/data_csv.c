@@ -395,7 +395,7 @@ static void csv_release(Csv *csv) {
 }
 
 bool data_read_csv(DataSet *set, const char *directory, Fail *fail) {
-    char *path = data_path(directory, set->info->csv_file);
+    char *path = data_path(directory, set->info->file);
     if (!path) return fail_set(fail, "not enough memory");
     Csv csv = {.info = set->info, .path = path, .fail = fail, .line = 1};
     bool read = read_csv(&csv, set);

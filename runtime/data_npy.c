@@ -87,7 +87,7 @@ static bool cell_of_type(const char *type, Cell *cell) {
         Cell cell;
     } types[] = {{"b1", CELL_BOOL}, {"u1", CELL_U8},  {"i1", CELL_I8},  {"u2", CELL_U16},
                  {"i2", CELL_I16},  {"u4", CELL_U32}, {"i4", CELL_I32}, {"u8", CELL_U64},
-                 {"i8", CELL_I64},  {"f4", CELL_F32}, {"f8", CELL_F64}};
+                 {"i8", CELL_I64},  {"f2", CELL_F16}, {"f4", CELL_F32}, {"f8", CELL_F64}};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         if (strcmp(types[t].name, type) != 0) continue;
         *cell = types[t].cell;
@@ -111,7 +111,7 @@ static bool scan_type(Scanner *scanner, ArrayHeader *header) {
              stream_path(scanner->stream), type);
     return fail_help(
         scanner->fail,
-        "save it as f4, f8, b1, or an integer type: numpy.save(name, array.astype('f4'))");
+        "save it as f2, f4, f8, b1, or an integer type: numpy.save(name, array.astype('f4'))");
 }
 
 enum { SEEN_TYPE = 1, SEEN_ORDER = 2, SEEN_SHAPE = 4, SEEN_ALL = 7 };
@@ -162,7 +162,7 @@ static bool read_length(Stream *stream, uint64_t *length, Fail *fail) {
     if (!stream_read(stream, start, sizeof start, &got, fail)) return false;
     if (got < sizeof start || memcmp(start, magic, sizeof magic) != 0) {
         fail_npy(stream, "it does not begin with \\x93NUMPY", fail);
-        return fail_help(fail, "write it with numpy.save; an .npz archive must be unpacked first");
+        return fail_help(fail, "write it with numpy.save; an .npz archive is read by npz(…)");
     }
     if (start[6] < 1 || start[6] > 3) return fail_npy(stream, "its version is not 1, 2 or 3", fail);
     uint64_t width = start[6] == 1 ? 2 : 4;
@@ -173,7 +173,7 @@ static bool read_length(Stream *stream, uint64_t *length, Fail *fail) {
            fail_npy(stream, "its header is longer than 64 KiB", fail);
 }
 
-static bool read_npy_header(Stream *stream, ArrayHeader *header, Fail *fail) {
+bool data_npy_header(Stream *stream, ArrayHeader *header, Fail *fail) {
     uint64_t length = 0, got;
     if (!read_length(stream, &length, fail)) return false;
     char *text = malloc(length + 1);
@@ -190,5 +190,5 @@ static bool read_npy_header(Stream *stream, ArrayHeader *header, Fail *fail) {
 }
 
 bool data_read_npy(DataSet *set, const char *directory, Fail *fail) {
-    return data_read_array_files(set, directory, read_npy_header, fail);
+    return data_read_array_files(set, directory, data_npy_header, fail);
 }

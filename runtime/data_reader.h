@@ -2,7 +2,9 @@
  * data*.c files.
  *
  *     data.c ─┬─ data_idx.c ──┐
- *             ├─ data_npy.c ──┴─ data_array.c    one file per field: header, values of one type
+ *             ├─ data_npy.c ──┼─ data_array.c    one file per field: header, values of one type
+ *             ├─ data_npz.c ──┤                  one file of such arrays, each with a name
+ *             ├─ data_safetensors.c ─┘
  *             ├─ data_csv.c                      one file for all fields
  *             └─ data_generate.c                 no file
  *
@@ -11,11 +13,15 @@
 #ifndef TUNE_RUNTIME_DATA_READER_H
 #define TUNE_RUNTIME_DATA_READER_H
 
+#include <stddef.h>
+
 #include "runtime/data.h"
 #include "runtime/gzip.h"
 
 bool data_read_idx(DataSet *set, const char *directory, Fail *fail);
 bool data_read_npy(DataSet *set, const char *directory, Fail *fail);
+bool data_read_npz(DataSet *set, const char *directory, Fail *fail);
+bool data_read_safetensors(DataSet *set, const char *directory, Fail *fail);
 bool data_read_csv(DataSet *set, const char *directory, Fail *fail);
 bool data_generate(DataSet *set, Fail *fail);
 
@@ -37,6 +43,10 @@ bool data_allocate(DataSet *set, uint32_t field, uint64_t examples, Fail *fail);
 enum { DATA_SHAPE_TEXT = 256 };
 char *data_shape_text(const TuneField *field, char text[DATA_SHAPE_TEXT]);
 
+/* Adds a name to "'a', 'b'", a list in a message; a name for which there is no room becomes "…". */
+enum { DATA_LIST_TEXT = 256 };
+void data_list_name(char list[DATA_LIST_TEXT], const char *name, size_t name_bytes);
+
 /* Puts a number into a field's storage. False when the field cannot hold it: not finite, not whole,
  * out of the type's range, not one of the classes. */
 bool data_store_value(const TuneField *field, double value, void *to, uint64_t at);
@@ -53,6 +63,8 @@ typedef enum {
     CELL_I32,
     CELL_U64,
     CELL_I64,
+    CELL_F16,
+    CELL_BF16,
     CELL_F32,
     CELL_F64
 } Cell;
@@ -75,5 +87,8 @@ bool data_read_array(DataSet *set, uint32_t field, const ArrayHeader *header, St
 /* Calls `read_header` on every field's file and data_read_array behind it. */
 typedef bool (*ReadHeader)(Stream *stream, ArrayHeader *header, Fail *fail);
 bool data_read_array_files(DataSet *set, const char *directory, ReadHeader read_header, Fail *fail);
+
+/* Reads the header of an NPY file: a ReadHeader. */
+bool data_npy_header(Stream *stream, ArrayHeader *header, Fail *fail);
 
 #endif

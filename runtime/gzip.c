@@ -1,5 +1,5 @@
-/* Streams of bytes from plain and gzip files, entries of archives and memory, with zlib's inflate. A
- * gzip file may consist of several members. */
+/* Streams of bytes from plain and gzip files, entries of archives and memory, with zlib's inflate.
+ * A gzip file may consist of several members. */
 #include "runtime/gzip.h"
 
 #include <errno.h>
@@ -114,7 +114,7 @@ static Stream *new_stream(const char *path, const char *name, Fail *fail) {
     Stream *stream = calloc(1, sizeof *stream);
     if (stream) {
         stream->file = -1;
-        int written = asprintf(&stream->path, name ? "%s:%s" : "%s", path, name);
+        int written = asprintf(&stream->path, "%s%s%s", path, name ? ":" : "", name ? name : "");
         if (written >= 0) return stream;
     }
     free(stream);

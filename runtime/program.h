@@ -75,11 +75,19 @@ typedef struct {
     int64_t classes;                /* CLASS: labels must be 0..classes-1 */
     const char *const *class_names; /* csv categories, or NULL */
     const char *file;               /* idx, npy: name below --data; else NULL */
+    const char *array;              /* npz, safetensors: name in the data set's file; else NULL */
     const char *const *columns;     /* csv */
     uint32_t column_count;
 } TuneField;
 
-typedef enum { TUNE_DATA_GENERATE, TUNE_DATA_IDX, TUNE_DATA_NPY, TUNE_DATA_CSV } TuneDataKind;
+typedef enum {
+    TUNE_DATA_GENERATE,
+    TUNE_DATA_IDX,
+    TUNE_DATA_NPY,
+    TUNE_DATA_CSV,
+    TUNE_DATA_NPZ,
+    TUNE_DATA_SAFETENSORS
+} TuneDataKind;
 typedef enum { TUNE_TRAIN, TUNE_VALID, TUNE_TEST, TUNE_SPLITS } TuneSplit;
 
 typedef struct {
@@ -90,7 +98,7 @@ typedef struct {
     bool has_split[TUNE_SPLITS], fractions, shuffle;
     double split[TUNE_SPLITS]; /* examples, or fractions of them */
     uint64_t seed;
-    const char *csv_file;
+    const char *file; /* csv, npz, safetensors: name below --data; else NULL */
     bool csv_header;
     char csv_separator;
     TuneEntry generate; /* GENERATE: fills generate_batch rows of every field */

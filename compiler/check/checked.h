@@ -61,14 +61,24 @@ typedef struct {
     int64_t dims[6];
     int64_t classes;          /* FIELD_CLASS: labels are 0..classes-1 */
     const char **class_names; /* csv categories, `classes` of them, or NULL */
-    const char *file;         /* idx, npy: file name; csv: NULL */
+    const char *file;         /* idx, npy: file name; else NULL */
+    const char *array;        /* npz, safetensors: name in the data set's file; else NULL */
     const char **columns;     /* csv: header names or 1-based numbers as text */
     uint32_t column_count;
     Span span;
 } Field;
 typedef Vec(Field) FieldList;
 
-typedef enum { DATA_GENERATE, DATA_IDX, DATA_NPY, DATA_CSV } DataKind;
+typedef enum {
+    DATA_GENERATE,
+    DATA_IDX,
+    DATA_NPY,
+    DATA_CSV,
+    DATA_NPZ,
+    DATA_SAFETENSORS,
+    DATA_KIND_COUNT
+} DataKind;
+extern const char *const data_kind_names[DATA_KIND_COUNT]; /* "generate", "idx", … */
 typedef enum { SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST, SPLIT_COUNT } Split;
 extern const char *const split_names[SPLIT_COUNT]; /* "train", "valid", "test" */
 
@@ -81,7 +91,7 @@ typedef struct {
     double split[SPLIT_COUNT]; /* counts or fractions */
     uint64_t seed;             /* of generation, or of the shuffle before splitting */
     bool shuffle;
-    const char *csv_file;
+    const char *file; /* csv, npz, safetensors: the file of all fields; else NULL */
     bool csv_header;
     char csv_separator;
 } Data;

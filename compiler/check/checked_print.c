@@ -7,7 +7,6 @@
 static const char *const role_names[] = {"scientific", "nuisance", "fixed"};
 static const char *const field_names[] = {"u8", "i32", "f32", "f64", "class"};
 static const char *const search_names[] = {"quasirandom", "random", "grid", "points"};
-static const char *const data_names[] = {"generate", "idx", "npy", "csv"};
 
 /* Only the main module's declarations: the library's are in its files. */
 static void print_modules(const Checked *checked, Text *out) {
@@ -28,16 +27,18 @@ static void print_field(const Field *field, Text *out) {
     if (field->type == FIELD_CLASS) text_printf(out, "%" PRId64, field->classes);
     text_add(out, "]");
     if (field->file) text_printf(out, " from %s", field->file);
+    if (field->array) text_printf(out, " from %s", field->array);
     for (uint32_t i = 0; i < field->column_count; i++)
         text_printf(out, "%s%s", i ? ", " : " from ", field->columns[i]);
     text_add(out, "\n");
 }
 
 static void print_data(const Data *data, Text *out) {
-    text_printf(out, "data %s: %s, seed %" PRIu64 "%s\n", data->decl->name, data_names[data->kind],
-                data->seed, data->shuffle ? ", shuffled" : "");
-    if (data->csv_file)
-        text_printf(out, "    file %s, %s, separated by '%c'\n", data->csv_file,
+    text_printf(out, "data %s: %s, seed %" PRIu64 "%s\n", data->decl->name,
+                data_kind_names[data->kind], data->seed, data->shuffle ? ", shuffled" : "");
+    if (data->file && data->kind != DATA_CSV) text_printf(out, "    file %s\n", data->file);
+    if (data->file && data->kind == DATA_CSV)
+        text_printf(out, "    file %s, %s, separated by '%c'\n", data->file,
                     data->csv_header ? "with a header" : "without a header", data->csv_separator);
     for (uint32_t i = 0; i < data->fields.count; i++) print_field(&data->fields.at[i], out);
     for (int i = 0; i < SPLIT_COUNT; i++)

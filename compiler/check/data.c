@@ -234,6 +234,12 @@ static Field *find_field(Data *data, const char *name) {
     return NULL;
 }
 
+static void fail_undeclared(Checker *checker, const Node *argument) {
+    Diag *diag = diag_error(checker->diags, argument->name_span, "field '%s' is not declared",
+                            argument->name);
+    diag_help(diag, "write its type in the block, as in '%s: u8[28, 28]'", argument->name);
+}
+
 /* idx(image: "file", …): every field has a file and every file a field. */
 static void match_files(Checker *checker, Data *data, const Node *call) {
     for (uint32_t i = 0; i < argument_count(call); i++) {
@@ -249,9 +255,7 @@ static void match_files(Checker *checker, Data *data, const Node *call) {
             field->file = argument->kids.at[0]->name;
             continue;
         }
-        Diag *diag = diag_error(checker->diags, argument->name_span, "field '%s' is not declared",
-                                argument->name);
-        diag_help(diag, "write its type in the block, as in '%s: u8[28, 28]'", argument->name);
+        fail_undeclared(checker, argument);
     }
     for (uint32_t i = 0; i < data->fields.count; i++)
         if (!data->fields.at[i].file && !is_mistaken(checker)) {
@@ -261,6 +265,13 @@ static void match_files(Checker *checker, Data *data, const Node *call) {
         }
 }
 
+static void check_file(Checker *checker, const Data *data, const Node *call) {
+    const char *kind = data_kind_names[data->kind];
+    if (data->file || is_mistaken(checker)) return;
+    Diag *diag = diag_error(checker->diags, call->span, "'%s' needs a file", kind);
+    diag_help(diag, "write %s(\"file.%s\")", kind, kind);
+}
+
 static void read_csv_call(Checker *checker, Data *data, const Node *call) {
     data->csv_header = true;
     data->csv_separator = ',';
@@ -268,7 +279,7 @@ static void read_csv_call(Checker *checker, Data *data, const Node *call) {
         const Node *argument = argument_at(call, i), *value = argument_value(argument);
         const char *name = argument->kind == N_ARG ? argument->name : "file";
         if (!strcmp(name, "file") && is_text(value))
-            data->csv_file = value->name;
+            data->file = value->name;
         else if (!strcmp(name, "header") && value->kind == N_BOOL)
             data->csv_header = value->flag;
         else if (!strcmp(name, "separator") && is_text(value) && strlen(value->name) == 1)
@@ -278,10 +289,31 @@ static void read_csv_call(Checker *checker, Data *data, const Node *call) {
             diag_help(diag, "it takes the file's name, 'header: true' and 'separator: \",\"'");
         }
     }
-    if (!data->csv_file && !is_mistaken(checker)) {
-        Diag *diag = diag_error(checker->diags, call->span, "'csv' needs a file");
-        diag_help(diag, "write csv(\"file.csv\")");
+    check_file(checker, data, call);
+}
+
+/* npz("file", x: "array", …): a field's array has the field's name if the call says no other. */
+static void read_array_call(Checker *checker, Data *data, const Node *call) {
+    for (uint32_t i = 0; i < data->fields.count; i++)
+        data->fields.at[i].array = data->fields.at[i].name;
+    for (uint32_t i = 0; i < argument_count(call); i++) {
+        const Node *argument = argument_at(call, i), *value = argument_value(argument);
+        bool named = argument->kind == N_ARG;
+        Field *field = named ? find_field(data, argument->name) : NULL;
+        if (!is_text(value) || (!named && data->file)) {
+            Diag *diag = diag_error(checker->diags, argument->span, "this is no argument of '%s'",
+                                    data_kind_names[data->kind]);
+            diag_help(diag, "it takes the file's name and, for a field whose array has another "
+                            "name, 'field: \"array\"'");
+        } else if (!named) {
+            data->file = value->name;
+        } else if (field) {
+            field->array = value->name;
+        } else {
+            fail_undeclared(checker, argument);
+        }
     }
+    check_file(checker, data, call);
 }
 
 /* ---- one data set ---- */
@@ -321,19 +353,20 @@ static void read_generate(Checker *checker, Data *data, const Node *node, const 
 }
 
 static bool data_kind(Checker *checker, const Node *call, DataKind *kind) {
-    static const char *const names[] = {"generate", "idx", "npy", "csv"};
+    const char *const *names = data_kind_names;
     const Node *callee = callee_of(call);
-    for (int i = 0; callee->kind == N_NAME && i < 4; i++)
+    for (int i = 0; callee->kind == N_NAME && i < DATA_KIND_COUNT; i++)
         if (!strcmp(callee->name, names[i])) {
             *kind = (DataKind)i;
             return true;
         }
     Diag *diag = diag_error(checker->diags, callee->span, "unknown kind of data set");
-    const char *nearest = callee->kind == N_NAME ? diag_nearest(callee->name, names, 4) : NULL;
+    const char *nearest =
+        callee->kind == N_NAME ? diag_nearest(callee->name, names, DATA_KIND_COUNT) : NULL;
     if (nearest)
         diag_help(diag, "did you mean '%s'?", nearest);
     else
-        diag_help(diag, "the kinds are 'generate', 'idx', 'npy' and 'csv'");
+        diag_help(diag, "the kinds are 'generate', 'idx', 'npy', 'npz', 'safetensors' and 'csv'");
     return false;
 }
 
@@ -354,6 +387,8 @@ static void read_data(Checker *checker, Decl *decl) {
     read_file_block(checker, data, node);
     if (data->kind == DATA_CSV)
         read_csv_call(checker, data, call);
+    else if (data->kind == DATA_NPZ || data->kind == DATA_SAFETENSORS)
+        read_array_call(checker, data, call);
     else
         match_files(checker, data, call);
 }

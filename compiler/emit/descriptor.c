@@ -12,7 +12,7 @@
 _Static_assert((int)TUNE_F64 == (int)E_F64 && (int)TUNE_I32 == (int)E_I32, "element types agree");
 _Static_assert((int)TUNE_MAX_RANK == (int)MAX_RANK, "ranks agree");
 _Static_assert((int)TUNE_FIELD_CLASS == (int)FIELD_CLASS, "field types agree");
-_Static_assert((int)TUNE_DATA_CSV == (int)DATA_CSV, "data kinds agree");
+_Static_assert((int)TUNE_DATA_SAFETENSORS == (int)DATA_SAFETENSORS, "data kinds agree");
 _Static_assert((int)TUNE_MIN == (int)TOTAL_MIN, "totals agree");
 _Static_assert((int)TUNE_CHOICE == (int)DOMAIN_CHOICE, "domains agree");
 _Static_assert(offsetof(TuneTrialHeader, loss) == HEADER_LOSS,
@@ -140,6 +140,8 @@ static void print_fields(Text *out, const Data *data, uint32_t number, bool f64)
         print_dims(out, field->dims, field->rank);
         text_printf(out, ", .classes = %" PRId64 ", .file = ", field->classes);
         descriptor_string(out, field->file);
+        text_add(out, ", .array = ");
+        descriptor_string(out, field->array);
         reference(out, "columns", "columns", number, i, field->column_count > 0);
         reference(out, "class_names", "classes", number, i, field->class_names != NULL);
         text_printf(out, ", .column_count = %u},\n", field->column_count);
@@ -165,8 +167,8 @@ static void print_data(Text *out, const Descriptor *descriptor) {
         text_printf(out, ", .fractions = %s, .shuffle = %s, .split = {%.17g, %.17g, %.17g}",
                     truth(data->fractions), truth(data->shuffle), data->split[0], data->split[1],
                     data->split[2]);
-        text_printf(out, ", .seed = %" PRIu64 "u, .csv_file = ", data->seed);
-        descriptor_string(out, data->csv_file);
+        text_printf(out, ", .seed = %" PRIu64 "u, .file = ", data->seed);
+        descriptor_string(out, data->file);
         text_printf(out, ", .csv_header = %s, .csv_separator = %d", truth(data->csv_header),
                     data->csv_separator);
         if (extra->generate)

@@ -15,8 +15,9 @@
 
 #include "runtime/data.h"
 #include "runtime/philox.h"
+#include "tests/unit/zip_help.h"
 
-enum { KINDS = 4, MOST_BYTES = 4096 };
+enum { KINDS = 7, MOST_BYTES = 4096 };
 
 typedef struct {
     unsigned char bytes[MOST_BYTES];
@@ -47,6 +48,8 @@ static const TuneField csv_fields[] = {
      .columns = class_column,
      .column_count = 1},
 };
+static const TuneField named_field = {
+    .name = "x", .type = TUNE_FIELD_F32, .elem = TUNE_F32, .rank = 1, .dims = {3}, .array = "x"};
 static const TuneData sets[KINDS] = {
     {.name = "idx", .kind = TUNE_DATA_IDX, .fields = &label_field, .field_count = 1},
     {.name = "idx", .kind = TUNE_DATA_IDX, .fields = &array_field, .field_count = 1},
@@ -55,9 +58,24 @@ static const TuneData sets[KINDS] = {
      .kind = TUNE_DATA_CSV,
      .fields = csv_fields,
      .field_count = 2,
-     .csv_file = "file",
+     .file = "file",
      .csv_header = true,
      .csv_separator = ','},
+    {.name = "npz",
+     .kind = TUNE_DATA_NPZ,
+     .fields = &named_field,
+     .field_count = 1,
+     .file = "file"},
+    {.name = "npz",
+     .kind = TUNE_DATA_NPZ,
+     .fields = &named_field,
+     .field_count = 1,
+     .file = "file"},
+    {.name = "safetensors",
+     .kind = TUNE_DATA_SAFETENSORS,
+     .fields = &named_field,
+     .field_count = 1,
+     .file = "file"},
 };
 
 static void append(Buffer *buffer, const void *bytes, size_t count) {
@@ -66,21 +84,47 @@ static void append(Buffer *buffer, const void *bytes, size_t count) {
     buffer->count += count;
 }
 
-static void sound_file(int kind, Buffer *buffer) {
+static const unsigned char zeros[48];
+
+static void append_npy(Buffer *buffer) {
     static const char header[] =
         "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }                 \n";
+    append(buffer, "\x93NUMPY\1\0", 8);
+    append(buffer, (const char[2]){sizeof header - 1, 0}, 2);
+    append(buffer, header, sizeof header - 1);
+    append(buffer, zeros, sizeof zeros);
+}
+
+static void append_npz(Buffer *buffer, bool deflated) {
+    Buffer array = {.count = 0};
+    Zip zip = {0};
+    append_npy(&array);
+    zip_add(&zip, "w.npy", "not an array", 12, false);
+    zip_add(&zip, "x.npy", array.bytes, array.count, deflated);
+    zip_end(&zip);
+    append(buffer, zip.bytes, zip.count);
+}
+
+static void append_safetensors(Buffer *buffer) {
+    static const char header[] =
+        "{\"y\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]},"
+        "\"x\":{\"dtype\":\"F16\",\"shape\":[4,3],\"data_offsets\":[24,48]}} ";
+    append(buffer, (const char[8]){sizeof header - 1}, 8);
+    append(buffer, header, sizeof header - 1);
+    append(buffer, zeros, sizeof zeros);
+}
+
+static void sound_file(int kind, Buffer *buffer) {
     static const char rows[] =
         "a,b,c,\"d \"\"e\"\"\"\r\n1,2.5,red,x\r\n-3e2, 4 ,\"green\",\"a\nb\"\r\n0.5,1,red,\r\n";
-    static const unsigned char zeros[48];
     buffer->count = 0;
     if (kind == 0) append(buffer, "\0\0\10\1\0\0\0\5\1\2\3\4\10", 13);
     if (kind == 1) append(buffer, "\0\0\15\2\0\0\0\4\0\0\0\3", 12);
-    if (kind == 2)
-        append(buffer, "\x93NUMPY\1\0", 8),
-            append(buffer, (const char[2]){sizeof header - 1, 0}, 2),
-            append(buffer, header, sizeof header - 1);
-    if (kind == 1 || kind == 2) append(buffer, zeros, 48);
+    if (kind == 1) append(buffer, zeros, sizeof zeros);
+    if (kind == 2) append_npy(buffer);
     if (kind == 3) append(buffer, rows, sizeof rows - 1);
+    if (kind == 4 || kind == 5) append_npz(buffer, kind == 5);
+    if (kind == 6) append_safetensors(buffer);
 }
 
 /* ---- damage ---- */

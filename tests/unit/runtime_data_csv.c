@@ -24,7 +24,7 @@ static const TuneData iris = {.name = "iris",
                               .kind = TUNE_DATA_CSV,
                               .fields = iris_fields,
                               .field_count = 2,
-                              .csv_file = "iris.csv",
+                              .file = "iris.csv",
                               .csv_header = true,
                               .csv_separator = ','};
 
@@ -42,7 +42,7 @@ static const TuneData plain = {.name = "plain",
                                .kind = TUNE_DATA_CSV,
                                .fields = plain_fields,
                                .field_count = 2,
-                               .csv_file = "plain.csv",
+                               .file = "plain.csv",
                                .csv_separator = ';'};
 static const TuneField lone_field = {
     .name = "n", .type = TUNE_FIELD_F32, .elem = TUNE_F32, .columns = one, .column_count = 1};
@@ -50,7 +50,7 @@ static const TuneData lone = {.name = "lone",
                               .kind = TUNE_DATA_CSV,
                               .fields = &lone_field,
                               .field_count = 1,
-                              .csv_file = "lone.csv",
+                              .file = "lone.csv",
                               .csv_separator = ','};
 
 static void check_iris(const char *text) {
