@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -143,8 +142,16 @@ static bool scan_row(const Archive *archive, uint64_t *at, Entry *entry) {
 
 /* ---- an entry ---- */
 
+/* numpy.savez(…, x = …) makes an entry x.npy: bytes of the array's name, or of the whole one. */
+static uint32_t array_name_bytes(const Entry *entry) {
+    const uint32_t name_bytes = entry->name_bytes, ending = 4;
+    bool ends = name_bytes > ending && !memcmp(entry->name + name_bytes - ending, ".npy", ending);
+    return ends ? name_bytes - ending : name_bytes;
+}
+
 static bool has_name(const Entry *entry, const char *name) {
-    return strlen(name) == entry->name_bytes && memcmp(name, entry->name, entry->name_bytes) == 0;
+    uint32_t bytes = array_name_bytes(entry);
+    return strlen(name) == bytes && memcmp(name, entry->name, bytes) == 0;
 }
 
 static bool find_entry(const Archive *archive, const char *name, Entry *found) {
@@ -154,7 +161,7 @@ static bool find_entry(const Archive *archive, const char *name, Entry *found) {
     for (uint32_t i = 0; i < archive->entries; i++) {
         Entry entry;
         if (!scan_row(archive, &at, &entry)) return false;
-        data_list_name(list, entry.name, entry.name_bytes);
+        data_list_name(list, entry.name, array_name_bytes(&entry));
         if (!has_name(&entry, name)) continue;
         *found = entry;
         count++;
@@ -198,7 +205,8 @@ static bool place_entry(const Archive *archive, Entry *entry) {
 
 /* ---- fields ---- */
 
-static bool read_entry(DataSet *set, uint32_t field, const Archive *archive, const char *name) {
+static bool read_field(DataSet *set, uint32_t field, const Archive *archive) {
+    const char *name = set->info->fields[field].array;
     Entry entry;
     ArrayHeader header = {0};
     if (!find_entry(archive, name, &entry) || !check_entry(archive, name, &entry) ||
@@ -210,19 +218,6 @@ static bool read_entry(DataSet *set, uint32_t field, const Archive *archive, con
                 data_read_array(set, field, &header, stream, archive->fail);
     stream_close(stream);
     return read;
-}
-
-/* numpy.savez(…, x = …) makes an entry x.npy. */
-static bool read_fields(DataSet *set, const Archive *archive) {
-    for (uint32_t f = 0; f < set->info->field_count; f++) {
-        char *name = NULL;
-        if (asprintf(&name, "%s.npy", set->info->fields[f].array) < 0)
-            return fail_set(archive->fail, "not enough memory");
-        bool read = read_entry(set, f, archive, name);
-        free(name);
-        if (!read) return false;
-    }
-    return true;
 }
 
 static bool open_archive(Archive *archive) {
@@ -244,7 +239,9 @@ bool data_read_npz(DataSet *set, const char *directory, Fail *fail) {
     char *path = data_path(directory, set->info->file);
     if (!path) return fail_set(fail, "not enough memory");
     Archive archive = {.path = path, .file = -1, .fail = fail};
-    bool read = open_archive(&archive) && read_directory(&archive) && read_fields(set, &archive);
+    bool read = open_archive(&archive) && read_directory(&archive);
+    for (uint32_t f = 0; read && f < set->info->field_count; f++)
+        read = read_field(set, f, &archive);
     if (archive.file >= 0) close(archive.file);
     free(archive.directory);
     free(path);

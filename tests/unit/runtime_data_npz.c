@@ -92,20 +92,20 @@ static void arrays_are_checked(void **state) {
     unsigned char bytes[512];
     size_t count = array_bytes("<f4", "(3, 2)", features, sizeof features, bytes);
     write_one(bytes, count, false);
-    check_refused(&info, "'./set.npz:features.npy' has examples of shape [2]", "declare");
+    check_refused(&info, "'./set.npz:features' has examples of shape [2]", "declare");
     count = array_bytes("<f4", "(1, 3)", features, 12, bytes);
     write_one(bytes, count, false);
-    check_refused(&info, "'./set.npz:y.npy' has 2 examples, but 'features' has 1", "same set");
+    check_refused(&info, "'./set.npz:y' has 2 examples, but 'features' has 1", "same set");
     count = array_bytes("<f4", "(2, 3)", features, sizeof features - 1, bytes);
     for (int deflated = 0; deflated < 2; deflated++) {
         write_one(bytes, count, deflated);
-        check_refused(&info, "'./set.npz:features.npy' is truncated", "again");
+        check_refused(&info, "'./set.npz:features' is truncated", "again");
     }
     count = array_bytes("<f4", "(2, 3)", features, sizeof features, bytes) + 1;
     write_one(bytes, count, true);
-    check_refused(&info, "'./set.npz:features.npy' goes on behind the values", "again");
+    check_refused(&info, "'./set.npz:features' goes on behind the values", "again");
     write_one(bytes, 5, true);
-    check_refused(&info, "'./set.npz:features.npy' is not a sound NPY file", "");
+    check_refused(&info, "'./set.npz:features' is not a sound NPY file", "");
 }
 
 static void wrong_archives_are_refused(void **state) {
@@ -121,14 +121,13 @@ static void wrong_archives_are_refused(void **state) {
     zip_add(&zip, "feature.npy", labels, 2, false);
     zip_end(&zip);
     write_plain("set.npz", zip.bytes, zip.count);
-    check_refused(&info, "'./set.npz' has no array 'features.npy'",
-                  "it has 'y.npy', 'feature.npy'");
+    check_refused(&info, "'./set.npz' has no array 'features'", "it has 'y', 'feature'");
     zip = (Zip){0};
     add_features(&zip, "features.npy", true);
     add_features(&zip, "features.npy", false);
     zip_end(&zip);
     write_plain("set.npz", zip.bytes, zip.count);
-    check_refused(&info, "has 2 arrays 'features.npy'", "");
+    check_refused(&info, "has 2 arrays 'features'", "");
 }
 
 /* Field 0's row is the last of the directory. */
@@ -142,7 +141,7 @@ static void change_row(size_t at, uint32_t value, int width, const char *part, c
 
 static void what_is_not_supported_is_refused(void **state) {
     (void)state;
-    change_row(8, 1, 2, "'./set.npz:features.npy' is encrypted", "without a password");
+    change_row(8, 1, 2, "'./set.npz:features' is encrypted", "without a password");
     change_row(10, 14, 2, "is packed by method 14", "savez_compressed");
     change_row(20, UINT32_MAX, 4, "is a ZIP64 archive", "npy(");
     change_row(24, UINT32_MAX, 4, "is a ZIP64 archive", "npy(");
@@ -151,8 +150,8 @@ static void what_is_not_supported_is_refused(void **state) {
     change_row(42, 1, 4, "there is no entry where its directory says", "unzip -t");
     change_row(20, 4000, 4, "an entry does not end within it", "unzip -t");
     change_row(24, 7, 4, "", ""); /* the header promises more than that */
-    change_row(24, 200, 4, "'./set.npz:features.npy' is damaged: it has not the length", "unzip");
-    change_row(16, 7, 4, "'./set.npz:features.npy' is damaged: its bytes", "unzip");
+    change_row(24, 200, 4, "'./set.npz:features' is damaged: it has not the length", "unzip");
+    change_row(16, 7, 4, "'./set.npz:features' is damaged: its bytes", "unzip");
     change_row(10, 0, 2, "an entry that is not packed has two lengths", "");
 }
 
@@ -186,7 +185,7 @@ static void every_damage_is_found(void **state) {
         for (size_t at = first; at < first + 60; at++) {
             zip.bytes[at] ^= 0x10;
             write_plain("set.npz", zip.bytes, zip.count);
-            check_refused(&info, "'./set.npz:y.npy' ", "");
+            check_refused(&info, "'./set.npz:y' ", "");
             zip.bytes[at] ^= 0x10;
         }
     }
