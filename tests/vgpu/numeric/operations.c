@@ -135,7 +135,7 @@ static void put(Elem elem, void *base, int64_t at, double number, Rng *rng) {
     if (!special) number = small;
     switch (elem) {
     case E_BOOL: ((uint8_t *)base)[at] = special ? number > 0 : any; break;
-    case E_U8: ((uint8_t *)base)[at] = (uint8_t)bits >> (special ? 5 : 0); break;
+    case E_U8: ((uint8_t *)base)[at] = (uint8_t)((uint8_t)bits >> (special ? 5 : 0)); break;
     case E_I32:
     case E_U32:
         bits >>= 32;
