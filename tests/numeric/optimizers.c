@@ -71,6 +71,19 @@ static void adamw(Element *e, double g, double t) {
     e->w -= lr * (adam_step(e, e->m, t) + decay * e->w);
 }
 
+static void adagrad(Element *e, double g, double t) {
+    (void)t;
+    e->v += g * g;
+    e->w -= lr * g / (sqrt(e->v) + epsilon);
+}
+
+static void lion(Element *e, double g, double t) {
+    (void)t;
+    double c = beta1 * e->m + (1 - beta1) * g;
+    e->m = beta2 * e->m + (1 - beta2) * g;
+    e->w -= lr * ((c > 0) - (c < 0) + decay * e->w);
+}
+
 static const struct {
     const char *name, *arguments;
     Rule rule;
@@ -82,6 +95,8 @@ static const struct {
     {"adam", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3", adam},
     {"nadam", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3", nadam},
     {"adamw", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3, decay: 0.1", adamw},
+    {"adagrad", "lr: 0.05, epsilon: 1e-3", adagrad},
+    {"lion", "lr: 0.05, beta1: 0.85, beta2: 0.97, decay: 0.1", lion},
 };
 
 enum { OPTIMIZERS = sizeof optimizers / sizeof *optimizers };
