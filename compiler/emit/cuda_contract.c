@@ -49,7 +49,8 @@ typedef struct {
     uint32_t axis; /* m or n */
     int64_t extent;
     uint32_t tile;
-    bool along_k; /* neighbouring threads load neighbouring k */
+    bool along_k;    /* neighbouring threads load neighbouring k */
+    uint32_t vector; /* elements that a thread loads at once: 4, or 1 */
 } Operand;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -96,6 +97,23 @@ static bool runs_along(const Kernel *kernel, int expr, uint32_t fast) {
     return false;
 }
 
+/* A plain load whose elements lie behind each other in fours, 16-byte aligned and inside or outside
+ * together. A thread with little to multiply has nothing to gain. */
+static bool loads_in_fours(const Product *product, const Operand *operand) {
+    const Kernel *kernel = product->p->kernel;
+    const Expr *x = &kernel->exprs.at[operand->value];
+    uint32_t k = product->shape->k, fast = operand->along_k ? k : operand->axis;
+    bool plain = x->kind == X_LOAD && x->elem == E_F32 && x->gather < 0 && x->guard < 0;
+    bool worth = product->gpu->thread_m * product->gpu->thread_n >= 4;
+    if (!plain || !worth || x->at.coeff[fast] != 1 || x->at.offset % 4 ||
+        !kernel_is_aligned(x->buffer))
+        return false;
+    for (uint32_t i = 0; i < kernel->axis_count; i++)
+        if (i != fast && x->at.coeff[i] % 4) return false;
+    uint32_t tile = operand->along_k ? product->gpu->tile_k : operand->tile;
+    return kernel->axes[fast].extent % 4 == 0 && tile % 4 == 0;
+}
+
 static Operand operand_of(const Product *product, bool left) {
     const Contraction *shape = product->shape;
     const Kernel *kernel = product->p->kernel;
@@ -107,6 +125,7 @@ static Operand operand_of(const Product *product, bool left) {
                        .tile = left ? product->gpu->tile_m : product->gpu->tile_n};
     operand.along_k = operand.tile == 1 || (runs_along(kernel, operand.value, shape->k) &&
                                             !runs_along(kernel, operand.value, operand.axis));
+    operand.vector = loads_in_fours(product, &operand) ? 4 : 1;
     return operand;
 }
 
@@ -183,24 +202,28 @@ static void print_places(const Product *product) {
 
 /* ---- filling the tiles ---- */
 
-static uint32_t fill_count(const Product *product, const Operand *operand) {
-    uint32_t elements = operand->tile * product->gpu->tile_k, threads = product->gpu->threads;
-    return elements > threads ? elements / threads : 1;
+static uint32_t fill_loads(const Product *product, const Operand *operand) {
+    return operand->tile * product->gpu->tile_k / operand->vector;
 }
 
-/* The loop over the elements that a thread brings: `at` is the element's number, the fast axis
- * first. */
+static uint32_t fill_count(const Product *product, const Operand *operand) {
+    uint32_t loads = fill_loads(product, operand), threads = product->gpu->threads;
+    return loads > threads ? loads / threads : 1;
+}
+
+/* The loop over the elements, or fours of them, that a thread brings: `at` is the number, the fast
+ * axis first. */
 static void open_fill(const Product *product, const Operand *operand) {
     CudaPrinter *p = product->p;
-    uint32_t threads = product->gpu->threads, elements = operand->tile * product->gpu->tile_k;
+    uint32_t threads = product->gpu->threads, loads = fill_loads(product, operand);
     cuda_line(p, "#pragma unroll\n");
     cuda_open(p, "for (int r = 0; r < %u; ++r)", fill_count(product, operand));
-    if (elements < threads) cuda_open(p, "if (thread < %u)", elements);
+    if (loads < threads) cuda_open(p, "if (thread < %u)", loads);
     cuda_line(p, "const int at = thread + %u * r;\n", threads);
 }
 
 static void close_fill(const Product *product, const Operand *operand) {
-    if (operand->tile * product->gpu->tile_k < product->gpu->threads) cuda_close(product->p);
+    if (fill_loads(product, operand) < product->gpu->threads) cuda_close(product->p);
     cuda_close(product->p);
 }
 
@@ -209,10 +232,14 @@ static void close_fill(const Product *product, const Operand *operand) {
 static const char *fill_place(const Product *product, const Operand *operand, bool k) {
     Arena *arena = product->p->arena;
     uint32_t tile = operand->tile, run = least(RUN_K, product->gpu->tile_k);
-    if (!operand->along_k) return arena_printf(arena, "at %s %u", k ? "/" : "%", tile);
-    if (run == product->gpu->tile_k) return arena_printf(arena, "at %s %u", k ? "%" : "/", run);
-    if (!k) return arena_printf(arena, "at / %u %% %u", run, tile);
-    return arena_printf(arena, "at / %u * %u + at %% %u", run * tile, run, run);
+    uint32_t vector = operand->vector, loads = (operand->along_k ? run : tile) / vector;
+    bool fast = k == operand->along_k;
+    const char *each = vector > 1 && fast ? arena_printf(arena, " * %u", vector) : "";
+    if (!operand->along_k) return arena_printf(arena, "at %s %u%s", k ? "/" : "%", loads, each);
+    if (run == product->gpu->tile_k)
+        return arena_printf(arena, "at %s %u%s", k ? "%" : "/", loads, each);
+    if (!k) return arena_printf(arena, "at / %u %% %u", loads, tile);
+    return arena_printf(arena, "at / %u * %u + at %% %u%s", loads * tile, run, loads, each);
 }
 
 /* "m < 100 && k < 784", where the tiles reach beyond the operand; else "". */
@@ -223,6 +250,20 @@ static const char *inside(const Product *product, const Operand *operand) {
     const char *first = across ? arena_printf(arena, "%s < %" PRId64, name, operand->extent) : "";
     const char *second = k ? arena_printf(arena, "k < %" PRId64, product->k) : "";
     return arena_printf(arena, "%s%s%s", first, across && k ? " && " : "", second);
+}
+
+static const char *outside(const Product *product, const Operand *operand) {
+    const char *one = operand->outside;
+    if (operand->vector == 1) return one;
+    return arena_printf(product->p->arena, "make_float4(%s, %s, %s, %s)", one, one, one, one);
+}
+
+static const char *load_text(const Product *product, const Operand *operand) {
+    CudaPrinter *p = product->p;
+    const Expr *x = &p->kernel->exprs.at[operand->value];
+    if (operand->vector == 1) return cuda_value(p, operand->value);
+    return arena_printf(p->arena, "*(const float4 *)(%s + %s)", cuda_buffer(p, x->buffer),
+                        cuda_index(p, &x->at, -1));
 }
 
 static void print_load(const Product *product, const Operand *operand) {
@@ -236,20 +277,28 @@ static void print_load(const Product *product, const Operand *operand) {
               fill_place(product, operand, false), fill_place(product, operand, true));
     const char *condition = inside(product, operand);
     if (*condition) {
-        cuda_line(p, "%s_next[r] = %s;\n", operand->name, operand->outside);
+        cuda_line(p, "%s_next[r] = %s;\n", operand->name, outside(product, operand));
         cuda_open(p, "if (%s)", condition);
     }
-    const char *value = cuda_value(p, operand->value);
+    const char *value = load_text(product, operand);
     cuda_line(p, "%s_next[r] = %s;\n", operand->name, value);
     if (*condition) cuda_close(p);
     close_fill(product, operand);
 }
 
 static void print_fill(const Product *product, const Operand *operand) {
+    static const char parts[] = "xyzw";
+    CudaPrinter *p = product->p;
+    const char *name = operand->name, *half = is_one_step(product) ? "0" : "half";
+    const char *k = fill_place(product, operand, true), *at = fill_place(product, operand, false);
     open_fill(product, operand);
-    cuda_line(product->p, "%s_tile[%s][%s][%s] = %s_next[r];\n", operand->name,
-              is_one_step(product) ? "0" : "half", fill_place(product, operand, true),
-              fill_place(product, operand, false), operand->name);
+    if (operand->vector == 1)
+        cuda_line(p, "%s_tile[%s][%s][%s] = %s_next[r];\n", name, half, k, at, name);
+    else if (!operand->along_k)
+        cuda_line(p, "*(float4 *)&%s_tile[%s][%s][%s] = %s_next[r];\n", name, half, k, at, name);
+    for (uint32_t i = 0; i < 4 && operand->vector > 1 && operand->along_k; i++)
+        cuda_line(p, "%s_tile[%s][%s + %u][%s] = %s_next[r].%c;\n", name, half, k, i, at, name,
+                  parts[i]);
     close_fill(product, operand);
 }
 
@@ -282,6 +331,11 @@ static void print_multiply(const Product *product) {
     cuda_close(p);
 }
 
+static void print_next(const Product *product, const Operand *operand) {
+    cuda_line(product->p, "%s %s_next[%u];\n", operand->vector > 1 ? "float4" : product->type,
+              operand->name, fill_count(product, operand));
+}
+
 static void print_steps(const Product *product) {
     CudaPrinter *p = product->p;
     const Operand a = operand_of(product, true), b = operand_of(product, false);
@@ -292,8 +346,8 @@ static void print_steps(const Product *product) {
     cuda_hoist(p, a.value, 1u << shape->m | 1u << shape->k);
     cuda_hoist(p, b.value, 1u << shape->k | 1u << shape->n);
     cuda_open(p, "for (int k0 = 0; k0 <= %" PRId64 "; k0 += %u)", end, tile_k);
-    cuda_line(p, "%s a_next[%u], b_next[%u];\n", product->type, fill_count(product, &a),
-              fill_count(product, &b));
+    print_next(product, &a);
+    print_next(product, &b);
     if (!is_one_step(product)) cuda_line(p, "const int half = k0 / %u %% 2;\n", tile_k);
     cuda_open(p, "if (k0 < %" PRId64 ")", end);
     print_load(product, &a);

@@ -230,11 +230,12 @@ static const char *parameter_text(const CudaPrinter *p, const CudaParameter *par
                         cuda_buffer(p, buffer));
 }
 
+/* Without the 1 ptxas rather spills than lets fewer blocks share a multiprocessor. */
 static void print_head(const CudaPrinter *p, Text *out) {
     const Kernel *kernel = p->kernel;
     CudaParameterList parameters = cuda_parameters(kernel, p->arena);
-    text_printf(out, "extern \"C\" __global__ void __launch_bounds__(%u)\n%s(", kernel->gpu.threads,
-                kernel->name);
+    text_printf(out, "extern \"C\" __global__ void __launch_bounds__(%u, 1)\n%s(",
+                kernel->gpu.threads, kernel->name);
     size_t indent = strlen(kernel->name) + 1, column = indent;
     for (uint32_t i = 0; i < parameters.count; i++) {
         const char *text = parameter_text(p, &parameters.at[i]);

@@ -5,7 +5,7 @@
  *     //     sum mul sub mul sum mul add sqrt div mul add
  *     //     axes i=128 j=128; 131072 flops, 66560 bytes read, 66560 written, per trial
  *     //     32 threads per row, 128 threads, 32 blocks per trial
- *     extern "C" __global__ void __launch_bounds__(128)
+ *     extern "C" __global__ void __launch_bounds__(128, 1)
  *     layer_norm1_fwd(const float *__restrict__ h_3, …, long long trial_stride,
  *                     long long scratch_stride)
  *     {

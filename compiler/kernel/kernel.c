@@ -66,3 +66,8 @@ void kernel_count_work(Kernel *kernel, Arena *arena) {
                     touched_bytes(kernel, stage->stores.at[i].buffer, &stage->stores.at[i].at);
     }
 }
+
+bool kernel_is_aligned(const Buffer *buffer) {
+    return buffer->space == SPACE_SCRATCH ||
+           (buffer->space == SPACE_TRIAL && buffer->offset % 16 == 0);
+}

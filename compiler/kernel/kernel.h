@@ -250,6 +250,10 @@ void kernel_count_work(Kernel *kernel, Arena *arena);
 /* An operation that no processor has an instruction for: exp, log, sin, … */
 bool op_is_function(Op op);
 
+/* Whether the buffer begins at 16 bytes in every trial, on a GPU: blocks and their strides do, and
+ * scratch buffers within them. */
+bool kernel_is_aligned(const Buffer *buffer);
+
 void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, Text *out);
 /* Canonical text without names and places: equal texts mean equal code, so they share one function.
  */

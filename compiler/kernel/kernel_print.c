@@ -253,11 +253,13 @@ void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, 
 static void print_types(const Kernel *kernel, Text *out) {
     for (uint32_t i = 0; i < kernel->buffers.count; i++) {
         const Buffer *buffer = kernel->buffers.at[i];
-        text_printf(out, "  b%u %s space %d%s%s\n", i, elem_name(buffer->elem), (int)buffer->space,
+        text_printf(out, "  b%u %s space %d%s%s%s\n", i, elem_name(buffer->elem),
+                    (int)buffer->space,
                     buffer == kernel->header  ? " header"
                     : buffer == kernel->index ? " index"
                                               : "",
-                    buffer->uniform ? " uniform" : "");
+                    buffer->uniform ? " uniform" : "",
+                    kernel->gpu.form && !kernel_is_aligned(buffer) ? " unaligned" : "");
     }
     for (uint32_t i = 0; i < kernel->locals.count; i++)
         text_printf(out, "  l%u %s[%" PRId64 "]\n", i, elem_name(kernel->locals.at[i]->elem),
