@@ -3,6 +3,7 @@
  * that against references). Where a library computes, CUDA's f64 functions and libm's, the results
  * are a few roundings apart at most. */
 #include "compiler/kernel/schedule.h"
+#include "tests/numeric/graph_case.h"
 #include "tests/numeric/random_graph.h"
 #include "tests/unit/emit_support.h"
 #include "tests/vgpu/numeric/kernel_run.h"
@@ -166,18 +167,6 @@ static void fill(const Case *c, char *block) {
 
 /* ---- comparing ---- */
 
-static double number_at(Elem elem, const char *base, int64_t at) {
-    switch (elem) {
-    case E_BOOL:
-    case E_U8: return ((const uint8_t *)base)[at];
-    case E_I32: return ((const int32_t *)base)[at];
-    case E_U32: return ((const uint32_t *)base)[at];
-    case E_F32: return (double)((const float *)base)[at];
-    case E_F64: return ((const double *)base)[at];
-    }
-    return 0;
-}
-
 /* Does a library compute it, here or there? */
 static bool is_library(const Operation *o) {
     return o->op == OP_POW || (o->to == E_F64 && op_is_function(o->op));
@@ -196,12 +185,12 @@ static bool compare(const Case *c, const char *block, const char *cpu, const cha
         const Operation *o = &c->operations[r];
         int64_t at = c->results[r]->offset;
         for (int64_t i = 0; i < COUNT; i++) {
-            double wanted = number_at(o->to, cpu + at, i), found = number_at(o->to, gpu + at, i);
+            double wanted = case_load(o->to, cpu + at, i), found = case_load(o->to, gpu + at, i);
             if (agrees(o, wanted, found)) continue;
             printf("FAILED: %s of %s, %.17g and %.17g, to %s: %.17g, the CPU's is %.17g\n",
                    op_info[o->op].text, elem_name(c->elem),
-                   number_at(c->elem, block + c->inputs[0]->offset, i),
-                   number_at(c->elem, block + c->inputs[1]->offset, i), elem_name(o->to), found,
+                   case_load(c->elem, block + c->inputs[0]->offset, i),
+                   case_load(c->elem, block + c->inputs[1]->offset, i), elem_name(o->to), found,
                    wanted);
             return false;
         }
