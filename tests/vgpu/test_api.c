@@ -388,6 +388,44 @@ static void described_launch_is_held_to_its_buffers(void) {
 
 /* ---- files at the end ---- */
 
+/* A 64 x 32 box of a 1024 x 512 matrix of f32; one rule broken at a time. */
+static void tensor_maps_keep_their_rules(void) {
+    Client client = client_open();
+    (void)client;
+    CUtensorMap map;
+    cuuint64_t dims[] = {1024, 512, 2}, strides[] = {4096, 4096 * 512};
+    cuuint32_t box[] = {32, 64, 1}, steps[] = {1, 1, 1};
+    void *address = (void *)0x7d0000000000;
+    const CUresult wrong = CUDA_ERROR_INVALID_VALUE;
+    enum { U32 = 2, F32 = 7 };
+#define MAP(type, rank, address, interleave, swizzle, fill)                                        \
+    cuTensorMapEncodeTiled(&map, type, rank, address, dims, strides, box, steps, interleave,       \
+                           swizzle, 0, fill)
+    CALL(MAP(F32, 2, address, 0, 3, 1));
+    CALL(MAP(U32, 3, address, 2, 1, 0));
+    REFUSED(MAP(13, 2, address, 0, 0, 0), wrong, "data type 13 is not known here");
+    REFUSED(MAP(F32, 6, address, 0, 0, 0), wrong, "rank 6, but it must be from 1 to 5");
+    REFUSED(MAP(F32, 2, address, 1, 0, 0), wrong, "rank 2, but it must be from 3 to 5");
+    REFUSED(MAP(F32, 2, address, 0, 7, 0), wrong, "no such interleave");
+    REFUSED(MAP(F32, 2, (char *)address + 8, 0, 0, 0), wrong, "not 16-byte aligned");
+    REFUSED(MAP(F32, 3, address, 2, 3, 0), wrong, "asks for a swizzle of 32");
+    REFUSED(MAP(F32, 2, address, 0, 2, 0), wrong, "longer than the swizzle");
+    REFUSED(MAP(U32, 2, address, 0, 0, 1), wrong, "not filled with NaN");
+    REFUSED(cuTensorMapEncodeTiled(&map, F32, 2, address, dims, NULL, box, steps, 0, 0, 0, 0),
+            wrong, "an argument is NULL");
+    box[0] = 33;
+    REFUSED(MAP(F32, 2, address, 0, 0, 0), wrong, "not a multiple of 16 bytes");
+    box[0] = 260;
+    REFUSED(MAP(F32, 2, address, 0, 0, 0), wrong, "not from 1 to 256");
+    box[0] = 32, steps[1] = 9;
+    REFUSED(MAP(F32, 2, address, 0, 0, 0), wrong, "not from 1 to 8");
+    steps[1] = 1, strides[0] = 4100;
+    REFUSED(MAP(F32, 2, address, 0, 0, 0), wrong, "not a multiple of 16");
+    strides[0] = 4096, dims[1] = 0;
+    REFUSED(MAP(F32, 2, address, 0, 0, 0), wrong, "not from 1 to 2^32");
+#undef MAP
+}
+
 static void leaves_things_behind(void) {
     Client client = client_open();
     CUdeviceptr memory = new_memory(48);
@@ -478,7 +516,8 @@ static void test_environment(void **state) {
                 row(wrong_frees) row(frees_in_a_stream) row(copies_are_checked)                    \
                     row(pointers_tell_what_they_are) row(launches_over_the_limits)                 \
                         row(packed_parameters) row(finding_sticks_to_the_context)                  \
-                            row(described_launch_is_held_to_its_buffers)
+                            row(described_launch_is_held_to_its_buffers)                           \
+                                row(tensor_maps_keep_their_rules)
 
 #define TEST(name)                                                                                 \
     static void test_##name(void **state) {                                                        \

@@ -13,6 +13,7 @@
 _Static_assert(sizeof(CUresult) == 4, "CUresult");
 _Static_assert(sizeof(CUstreamCaptureMode) == 4, "CUstreamCaptureMode");
 _Static_assert(sizeof(CUuuid) == 16, "CUuuid");
+_Static_assert(sizeof(CUtensorMap) == 128, "CUtensorMap");
 _Static_assert(sizeof(CUctxCreateParams) == 24, "CUctxCreateParams");
 _Static_assert(offsetof(CUlaunchConfig, hStream) == 32, "CUlaunchConfig.hStream");
 _Static_assert(offsetof(CUlaunchConfig, numAttrs) == 48, "CUlaunchConfig.numAttrs");
