@@ -51,11 +51,7 @@ enum {
     CUDA_SYSTEM_NOT_READY = 802,
     CUDA_SYSTEM_DRIVER_MISMATCH = 803
 };
-enum {
-    CUDA_ATTRIBUTE_MULTIPROCESSORS = 16,
-    CUDA_ATTRIBUTE_CAPABILITY_MAJOR = 75,
-    CUDA_ATTRIBUTE_CAPABILITY_MINOR = 76
-};
+enum { CUDA_ATTRIBUTE_CAPABILITY_MAJOR = 75, CUDA_ATTRIBUTE_CAPABILITY_MINOR = 76 };
 enum { CUDA_CONTEXT_BLOCKING_SYNC = 4 };
 enum { CUDA_STREAM_NON_BLOCKING = 1 };
 enum { CUDA_EVENT_DEFAULT = 0, CUDA_EVENT_DISABLE_TIMING = 2 };
@@ -102,7 +98,6 @@ enum { CUDA_JIT_ERROR_LOG = 5, CUDA_JIT_ERROR_LOG_BYTES = 6 };
     F(stream_create, "cuStreamCreate", NULL, false, (CudaStream * stream, unsigned flags))         \
     F(stream_destroy, "cuStreamDestroy_v2", "cuStreamDestroy", false, (CudaStream stream))         \
     F(stream_synchronize, "cuStreamSynchronize", NULL, false, (CudaStream stream))                 \
-    F(stream_query, "cuStreamQuery", NULL, false, (CudaStream stream))                             \
     F(capture_begin, "cuStreamBeginCapture_v2", NULL, false, (CudaStream stream, int mode))        \
     F(capture_end, "cuStreamEndCapture", NULL, false, (CudaStream stream, CudaGraph * graph))      \
     F(capture_mode, "cuThreadExchangeStreamCaptureMode", NULL, true, (int *mode))                  \

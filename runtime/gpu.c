@@ -17,7 +17,7 @@ bool gpu_enter(Gpu *gpu, Fail *fail) {
 
 static bool read_attributes(Gpu *gpu, const char *subject, Fail *fail) {
     const CudaFunctions *cuda = &gpu->driver->cuda;
-    int major = 0, minor = 0, multiprocessors = 0;
+    int major = 0, minor = 0;
     CudaResult result = cuda->device_get(&gpu->device, (int)gpu->number);
     if (!gpu_check(gpu, result, "cuDeviceGet", subject, fail)) return false;
     result = cuda->device_name(gpu->name, sizeof gpu->name, gpu->device);
@@ -25,11 +25,7 @@ static bool read_attributes(Gpu *gpu, const char *subject, Fail *fail) {
     result = cuda->device_attribute(&major, CUDA_ATTRIBUTE_CAPABILITY_MAJOR, gpu->device);
     if (result == CUDA_OK)
         result = cuda->device_attribute(&minor, CUDA_ATTRIBUTE_CAPABILITY_MINOR, gpu->device);
-    if (result == CUDA_OK)
-        result =
-            cuda->device_attribute(&multiprocessors, CUDA_ATTRIBUTE_MULTIPROCESSORS, gpu->device);
     gpu->arch = (uint32_t)(major * 10 + minor);
-    gpu->multiprocessors = (uint32_t)multiprocessors;
     return gpu_check(gpu, result, "cuDeviceGetAttribute", subject, fail);
 }
 
@@ -126,10 +122,6 @@ uint32_t gpu_number(const Gpu *gpu) {
     return gpu->number;
 }
 
-uint32_t gpu_multiprocessors(const Gpu *gpu) {
-    return gpu->multiprocessors;
-}
-
 /* ---- waiting ---- */
 
 static double now(void) {
@@ -184,16 +176,6 @@ bool gpu_wait(Gpu *gpu, PoolTick tick, void *context, Fail *fail) {
 bool gpu_synchronize(Gpu *gpu, const char *subject, Fail *fail) {
     CudaResult result = gpu->driver->cuda.stream_synchronize(gpu->stream);
     if (!gpu_check(gpu, result, "cuStreamSynchronize", subject, fail)) return false;
-    gpu_settled(gpu);
-    return true;
-}
-
-bool gpu_is_idle(Gpu *gpu, bool *idle, Fail *fail) {
-    if (!gpu_enter(gpu, fail)) return false;
-    CudaResult result = gpu->driver->cuda.stream_query(gpu->stream);
-    *idle = result == CUDA_OK;
-    if (result == CUDA_NOT_READY) return true;
-    if (!gpu_check(gpu, result, "cuStreamQuery", NULL, fail)) return false;
     gpu_settled(gpu);
     return true;
 }

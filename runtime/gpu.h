@@ -40,7 +40,6 @@ Gpu *gpu_open(GpuDriver *driver, uint32_t device, const TuneProgram *program, Fa
 void gpu_close(Gpu *gpu);
 const char *gpu_name(const Gpu *gpu); /* "NVIDIA H200" */
 uint32_t gpu_number(const Gpu *gpu);
-uint32_t gpu_multiprocessors(const Gpu *gpu);
 bool gpu_memory(Gpu *gpu, uint64_t *free_bytes, uint64_t *total_bytes, Fail *fail);
 
 /* ---- memory: addresses are the device's and 256-byte aligned ---- */
@@ -114,8 +113,6 @@ void gpu_graph_free(Gpu *gpu, GpuGraph *graph); /* NULL is nothing */
 /* Waits for all that was put into the stream; calls `tick` (may be NULL) about five times a second.
  * Reports what went wrong on the device. */
 bool gpu_wait(Gpu *gpu, PoolTick tick, void *context, Fail *fail);
-/* Whether all is done already; never waits. */
-bool gpu_is_idle(Gpu *gpu, bool *idle, Fail *fail);
 /* Marks 0 and 1 in the stream, and the milliseconds between them after a wait. */
 bool gpu_mark(Gpu *gpu, uint32_t mark, Fail *fail);
 bool gpu_marked_time(Gpu *gpu, double *milliseconds, Fail *fail);

@@ -64,7 +64,7 @@ enum { GPU_FENCES = 4, GPU_MARKS = 2 };
 struct Gpu {
     const GpuDriver *driver;
     const TuneProgram *program;
-    uint32_t number, arch, multiprocessors; /* arch: compute capability times 10 */
+    uint32_t number, arch; /* arch: compute capability times 10 */
     char name[128];
     CudaDevice device;
     CudaContext context;

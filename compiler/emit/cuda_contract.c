@@ -11,8 +11,9 @@
  * the last one is multiplied). One barrier per step is enough: what a step writes was read in the
  * step before, on the other side of its barrier. The tiles lie in shared memory as [k][m] and
  * [k][n], so that a thread reads its rows and its columns 16 bytes at a time; rows are padded by 16
- * bytes, which spreads the writes of an operand that runs along k over the banks. Outside of the
- * result, and past the end of k, the tiles hold 0 and -0: fma(0, -0, sum) is sum, bit for bit.
+ * bytes, which spreads the writes of an operand that runs along k over the banks. A plain f32
+ * operand that lies in fours is brought 16 bytes at a time. Outside of the result, and past the end
+ * of k, the tiles hold 0 and -0: fma(0, -0, sum) is sum, bit for bit.
  *
  * An element is one accumulator, summed over ascending k, as on the CPU. Of the CPU's packing
  * nothing is needed: operands may be any expressions, evaluated as the tile is filled, with

@@ -239,8 +239,7 @@ uint32_t cuda_stage_axes(const CudaPrinter *p, const Stage *stage) {
 
 static Shown give_name(CudaPrinter *p, int expr, const char *text) {
     const Expr *x = &p->kernel->exprs.at[expr];
-    const char *name = p->versions[expr] ? arena_printf(p->arena, "v%d_%u", expr, p->versions[expr])
-                                         : arena_printf(p->arena, "v%d", expr);
+    const char *name = arena_printf(p->arena, "v%d", expr);
     cuda_statement(p, x->span, "const %s %s = %s;", cuda_type(x->elem, false), name, text);
     p->names[expr] = name;
     p->depth_of[expr] = p->depth;
@@ -266,14 +265,6 @@ void cuda_hoist(CudaPrinter *p, int expr, uint32_t axes) {
     }
     Operands operands = operands_of(p->kernel, expr);
     for (int i = 0; i < operands.count; i++) cuda_hoist(p, operands.in[i], axes);
-}
-
-void cuda_forget(CudaPrinter *p, uint32_t axes, bool late) {
-    for (uint32_t e = 0; e < p->kernel->exprs.count; e++) {
-        if (!p->names[e] || !(p->axes_of[e] & axes || (late && p->late[e]))) continue;
-        p->names[e] = NULL;
-        p->versions[e]++;
-    }
 }
 
 /* ---- leaves ---- */
@@ -320,9 +311,7 @@ static void name_block(CudaPrinter *p, int owner) {
     if (x->row == 1) number = arena_printf(p->arena, "first_example + %s", number);
     if (x->row > 1)
         number = arena_printf(p->arena, "%" PRId64 " * first_example + %s", x->row, number);
-    const char *name = p->versions[owner]
-                           ? arena_printf(p->arena, "bits%d_%u", owner, p->versions[owner])
-                           : arena_printf(p->arena, "bits%d", owner);
+    const char *name = arena_printf(p->arena, "bits%d", owner);
     cuda_statement(p, x->span, "const uint4 %s = %s(%s, (unsigned)step, %" PRIu32 "u, key);", name,
                    cuda_function(p, CUDA_PHILOX), number, x->site);
     p->names[owner] = name;

@@ -57,7 +57,6 @@ typedef struct {
     bool *late;         /* per expression: reads a result, or what a stage stores */
     const char **names; /* per expression: how to write its value here; NULL: not yet printed */
     uint32_t *depth_of; /* block in which the name was given */
-    uint32_t *versions; /* per expression: names that cuda_forget took away in an open block */
     uint32_t *uses;     /* per expression, by `stage` */
     const Stage *stage; /* whose uses are counted */
     uint32_t depth;     /* blocks that are open */
@@ -98,9 +97,6 @@ const char *cuda_index(CudaPrinter *p, const Affine *at, int gather);
 /* "float", "unsigned char"; bool is unsigned char in memory. */
 const char *cuda_type(Elem elem, bool memory);
 const char *cuda_identity(Op op, Elem elem); /* of a reduction */
-/* Forgets the names of expressions that change with one of the axes (an axis got a new value), or
- * that read an earlier stage's results or stores when `late`. */
-void cuda_forget(CudaPrinter *p, uint32_t axes, bool late);
 const char *cuda_buffer(const CudaPrinter *p, const Buffer *buffer);
 /* The axes that a stage's values and stores change with: what the loops around it have to name. */
 uint32_t cuda_stage_axes(const CudaPrinter *p, const Stage *stage);

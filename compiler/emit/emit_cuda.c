@@ -36,7 +36,7 @@ static bool is_reserved(const char *name) {
     return false;
 }
 
-/* v14, v14_2, bits3, s0_r0: names of values. */
+/* v14, bits3, s0_r0: names of values. */
 static bool is_value_name(const char *name) {
     size_t letters = strncmp(name, "bits", 4) ? strspn(name, "vs") == 1 : 4;
     return letters && isdigit((unsigned char)name[letters]);
@@ -298,7 +298,6 @@ static CudaPrinter printer_of(const Kernel *kernel, const Sources *sources, Text
     p.late = arena_alloc(arena, count * sizeof *p.late);
     p.names = arena_alloc(arena, count * sizeof *p.names);
     p.depth_of = arena_alloc(arena, count * sizeof *p.depth_of);
-    p.versions = arena_alloc(arena, count * sizeof *p.versions);
     p.uses = arena_alloc(arena, count * sizeof *p.uses);
     p.results = arena_alloc(arena, (stages + 1) * sizeof *p.results);
     for (uint32_t i = 0; i < stages; i++)

@@ -228,16 +228,12 @@ static void launches(void **state) {
     assert_true(gpu_driver_is_virtual(toy.driver));
     assert_true(strlen(gpu_name(toy.gpu)) > 0);
     assert_int_equal(gpu_number(toy.gpu), 0);
-    assert_true(gpu_multiprocessors(toy.gpu) > 0);
     double milliseconds = -1;
     require(&toy, gpu_mark(toy.gpu, 0, &toy.fail));
     require(&toy, gpu_run(toy.gpu, &train_steps, &toy.place, &toy.fail));
     require(&toy, gpu_run(toy.gpu, &train_steps, &toy.place, &toy.fail));
     require(&toy, gpu_mark(toy.gpu, 1, &toy.fail));
     require(&toy, gpu_wait(toy.gpu, NULL, NULL, &toy.fail));
-    bool idle = false;
-    require(&toy, gpu_is_idle(toy.gpu, &idle, &toy.fail));
-    assert_true(idle);
     require(&toy, gpu_marked_time(toy.gpu, &milliseconds, &toy.fail));
     assert_true(milliseconds >= 0);
     check_results(&toy, 2);
