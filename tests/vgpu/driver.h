@@ -432,8 +432,7 @@ FunctionObject *function_find(Call *call, const void *function, CUresult *result
 void launch_release(Launch *launch);
 /* Of the function, as described (taken over) or not (NULL); one reference is the caller's. */
 KernelLaunch *kernel_launch_new(const FunctionObject *function, Launch *described);
-KernelLaunch *kernel_launch_copy(const KernelLaunch *launch); /* to be changed */
-Task task_copy(const Task *task);                             /* for another owner */
+Task task_copy(const Task *task); /* for another owner */
 void task_release(Task *task);
 /* Does it. A failure is reported, and sticks to the context. Its virtual nanoseconds. */
 uint64_t task_run(Context *context, const Task *task);

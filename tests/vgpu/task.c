@@ -32,22 +32,6 @@ KernelLaunch *kernel_launch_new(const FunctionObject *function, Launch *describe
     return launch;
 }
 
-KernelLaunch *kernel_launch_copy(const KernelLaunch *launch) {
-    KernelLaunch *copy = driver_zeroed(1, sizeof *copy);
-    *copy = *launch;
-    copy->references = 1;
-    copy->module->references++;
-    Launch *own = &copy->launch;
-    own->name = driver_text(own->name);
-    own->places = driver_text(own->places);
-    own->extents = driver_zeroed(own->extent_count, sizeof *own->extents);
-    for (uint32_t at = 0; at < own->extent_count; at++) {
-        own->extents[at] = launch->launch.extents[at];
-        own->extents[at].name = driver_text(own->extents[at].name);
-    }
-    return copy;
-}
-
 static void kernel_launch_release(KernelLaunch *launch) {
     if (--launch->references) return;
     module_release(launch->module);
