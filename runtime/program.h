@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TUNE_ABI = 1, TUNE_ALIGN = 64, TUNE_MAX_RANK = 6 };
+enum { TUNE_ABI = 1, TUNE_ALIGN = 64, TUNE_MAX_RANK = 8 };
 
 typedef enum {
     TUNE_BOOL,

@@ -13,7 +13,7 @@
 
 typedef enum { E_BOOL, E_U8, E_I32, E_U32, E_F32, E_F64 } Elem;
 
-enum { MAX_RANK = 6 }; /* the batch axis included */
+enum { MAX_RANK = 8 }; /* the batch axis included */
 
 typedef struct {
     int64_t size;

@@ -525,6 +525,9 @@ static Shown show(CudaPrinter *p, int expr) {
     case X_AXIS: return show_axis(p, x);
     case X_RESULT: return (Shown){p->results[x->index][x->word], false};
     case X_STEP: return show_step(p, x);
+    case X_LEAF:
+    case X_ROW:
+    case X_SUM: /* the plane's printer names them */
     case X_RANDOM: break;
     }
     if (p->names[expr]) return (Shown){p->names[expr], false};

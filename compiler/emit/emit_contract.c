@@ -45,6 +45,7 @@ static int add_load(Emitter *e, Buffer *buffer, const Affine *at) {
                             .at = *at,
                             .gather = -1,
                             .guard = -1,
+                            .lookup = -1,
                             .in = {-1, -1, -1}};
     e->late[expr] = true;
     for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)

@@ -616,6 +616,9 @@ static LLVMValueRef value_of_kind(Emitter *e, int expr) {
     case X_AXIS: return value_axis(e, expr);
     case X_RESULT: return e->results[x->index][x->word];
     case X_STEP: return value_step(e, x);
+    case X_LEAF:
+    case X_ROW:
+    case X_SUM: return e->at_hand[expr];
     case X_RANDOM: return value_random(e, expr);
     }
     return NULL;
@@ -623,7 +626,9 @@ static LLVMValueRef value_of_kind(Emitter *e, int expr) {
 
 LLVMValueRef emit_value(Emitter *e, int expr) {
     const Expr *x = &e->exprs[expr];
-    if (x->kind == X_CONST || x->kind == X_RESULT) return value_of_kind(e, expr);
+    if (x->kind == X_CONST || x->kind == X_RESULT || x->kind == X_LEAF || x->kind == X_ROW ||
+        x->kind == X_SUM)
+        return value_of_kind(e, expr);
     uint32_t scope = scope_of(e, expr);
     uint64_t key = key_of(e, e->axes_of[expr]);
     LLVMValueRef value = recall(e, &e->values[expr], scope, key)->value;

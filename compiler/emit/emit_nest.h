@@ -58,6 +58,7 @@ typedef struct {
     bool *late;        /* needs an earlier stage of the same outer iteration */
     Memory *values, *pointers;
     LLVMValueRef **results; /* [stage][reduction], or of a contraction's tile [0] */
+    LLVMValueRef *at_hand;  /* by expression: what X_LEAF, X_ROW and X_SUM of a plane are now */
 
     Scope scopes[MAX_SCOPES];
     uint32_t top, next_serial;

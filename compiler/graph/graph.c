@@ -45,6 +45,8 @@ static uint64_t node_hash(const GNode *node) {
     mix(&hash, number_bits(node->number));
     mix(&hash, (uint64_t)node->index << 32 | node->axes);
     mix(&hash, (uint64_t)node->site << 32 | node->word);
+    mix(&hash, (uint64_t)node->window.stride << 32 ^ (uint64_t)node->window.start);
+    mix(&hash, (uint64_t)node->window.dilation << 32 ^ node->window.axis);
     for (uint32_t i = 0; i < node->type.rank; i++) {
         mix(&hash, node->perm[i]);
         mix(&hash, (uint64_t)node->start[i]);
@@ -66,6 +68,7 @@ static bool node_same(const GNode *a, const GNode *b) {
            a->index == b->index && a->site == b->site && a->word == b->word && a->axes == b->axes &&
            memcmp(a->perm, b->perm, sizeof a->perm) == 0 &&
            memcmp(a->start, b->start, sizeof a->start) == 0 &&
+           memcmp(&a->window, &b->window, sizeof a->window) == 0 &&
            strcmp(a->einsum.a, b->einsum.a) == 0 && strcmp(a->einsum.b, b->einsum.b) == 0 &&
            strcmp(a->einsum.out, b->einsum.out) == 0;
 }

@@ -53,6 +53,17 @@ typedef struct {
     char a[MAX_RANK + 1], b[MAX_RANK + 1], out[MAX_RANK + 1];
 } Einsum;
 
+/* A view of windows: axis `axis` of n elements becomes two, [count, size]. Element (i, w) is
+ * element j of the axis where  j * divide = i * stride + w * dilation + start;  it is 0 where no
+ * whole j in 0 .. n-1 is so. A convolution looks through windows with divide 1, stride and dilation
+ * as usual and start = -padding. The adjoint of a window is a sum over w of a window again: with
+ * stride and divide exchanged, dilation and start negated; a transposed convolution is one, too. */
+typedef struct {
+    uint32_t axis;
+    int64_t count, size;
+    int64_t stride, dilation, start, divide; /* stride, divide: at least 1 */
+} Window;
+
 typedef struct GNode GNode;
 struct GNode {
     Op op;
@@ -71,6 +82,7 @@ struct GNode {
     uint8_t perm[MAX_RANK];  /* PERMUTE */
     int64_t start[MAX_RANK]; /* SLICE, PAD */
     Einsum einsum;           /* CONTRACT */
+    Window window;           /* WINDOW */
 
     const char *name; /* the user's name of the value, or NULL */
     Span span;        /* the expression it comes from; for gradients, of the forward node */
@@ -127,6 +139,11 @@ GNode *graph_broadcast(Graph *graph, GNode *a, uint32_t rank, const Dim *dims, b
                        Span span);
 GNode *graph_slice(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, Span span);
 GNode *graph_pad(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, Span span);
+GNode *graph_window(Graph *graph, GNode *a, const Window *window, Span span);
+/* Rows of a table: table [v, rest…], index i32 [at…] -> [at…, rest…]; NaN (or -1) where the index
+ * is outside of 0 .. v-1. The table is not batched. Its gradient is a contraction with the one-hot
+ * index. */
+GNode *graph_gather(Graph *graph, GNode *table, GNode *index, Span span);
 GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Span span);
 GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span);
 /* A number in every element of a shape: CONST, RESHAPE to 1s, BROADCAST. */

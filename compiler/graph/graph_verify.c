@@ -206,7 +206,7 @@ static const char *flat_rule(const GNode *node) {
 }
 
 static const char *type_rule(const GNode *node) {
-    if (node->type.rank > MAX_RANK) return "the rank is at most 6";
+    if (node->type.rank > MAX_RANK) return "a tensor has at most MAX_RANK axes";
     for (uint32_t i = 0; i < node->type.rank; i++)
         if (node->type.dims[i].size < 1) return "axes have at least one element";
     if (node->batched && node->type.rank == 0) return "a batched value has a batch axis";

@@ -13,6 +13,7 @@ static bool expr_equal(const Expr *a, const Expr *b) {
            a->in[1] == b->in[1] && a->in[2] == b->in[2] &&
            !memcmp(&a->number, &b->number, sizeof a->number) && a->buffer == b->buffer &&
            affine_equal(&a->at, &b->at) && a->gather == b->gather && a->guard == b->guard &&
+           a->lookup == b->lookup && a->pitch == b->pitch && a->divide == b->divide &&
            a->index == b->index && a->word == b->word && a->site == b->site && a->row == b->row;
 }
 
@@ -22,6 +23,7 @@ static Expr blank(ExprKind kind, Elem elem, Span span) {
                   .in = {NONE, NONE, NONE},
                   .gather = NONE,
                   .guard = NONE,
+                  .lookup = NONE,
                   .span = span};
 }
 

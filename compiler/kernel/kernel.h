@@ -35,7 +35,7 @@
 #include "compiler/graph/graph.h" /* Op and op_info only; the graph itself is fuse.c's */
 #include "grammar/vec.h"
 
-enum { MAX_AXES = 10 };
+enum { MAX_AXES = 16 };
 
 /* Byte offsets of TuneTrialHeader's fields (runtime/program.h); emit/descriptor.c asserts that they
  * agree. */
@@ -96,6 +96,9 @@ typedef enum {
     X_AXIS,   /* value of axis `index` through `at` (any affine form), as i32 */
     X_RESULT, /* reduction `word` of stage `index`, or the contraction of stage `index` */
     X_STEP,   /* header.step, as elem */
+    X_LEAF,   /* in a plane: the dot product `index` at m, n */
+    X_ROW,    /* in a plane: reduction `word` of pass `index`, of row m; behind that pass */
+    X_SUM,    /* in a plane: sink `word` of pass `index` at m, e; in stores */
     X_RANDOM  /* u32: word `word` of Philox4x32-10, key header.key, counter {e low, e high,
                  header.step low, `site`};  e = at, plus header.first_example * `row` in generate
                  programs */
@@ -109,8 +112,13 @@ typedef struct {
     double number;
     Buffer *buffer;
     Affine at;
-    int gather; /* X_LOAD: axis whose value v is replaced by index[v], or -1 */
-    int guard;  /* X_LOAD: bool expression, or -1 */
+    int64_t divide; /* X_LOAD: buffer[at / divide]; at is a multiple of it wherever the guard is
+                       true. 0 and 1: not divided */
+    int gather;     /* X_LOAD: axis whose value v is replaced by index[v], or -1 */
+    int guard;      /* X_LOAD: bool expression, or -1 */
+    int lookup; /* X_LOAD: i32 expression; its value times `pitch` is added to the place. Where it
+                   is not known to be inside, the guard tests it. -1: none */
+    int64_t pitch;
     uint32_t index, word, site;
     int64_t row; /* X_RANDOM in generate programs: elements per example */
     Span span;
@@ -170,6 +178,12 @@ typedef struct {
     uint32_t tile_n_vectors; /* vectors per row of it */
     bool rows_outer;         /* all panels of b for one tile of rows; not with pack_b */
     Buffer *pack_a, *pack_b; /* SPACE_SCRATCH workspaces, or NULL: read in place */
+    /* An operand that looks through parts of m or k is packed by blocks, never whole: block_m rows
+     * (a multiple of tile_m, or all) by block_k terms (whole iterations of inner parts of k, or all
+     * of k). With several blocks of k the sums wait in `sums` in between, which changes no bit.
+     * 0: not by blocks. */
+    int64_t block_m, block_k;
+    Buffer *sums;
 } Contraction;
 
 typedef struct {
@@ -182,6 +196,50 @@ typedef struct {
     uint32_t unroll; /* vectors per iteration of the vector loop; accumulators of a reduction */
 } Stage;
 
+/* ---- planes ---- */
+
+/* A kernel with a plane computes a matrix over m, n (attention's scores) tile by tile, out of dot
+ * products, and consumes each tile at once: the matrix is never in memory. It has no stages. Its
+ * axes are the outer ones, m, n, then the k of every leaf and the e of every sink.
+ *
+ *     for m:  for pass in order:  for n ascending:
+ *         leaves      X_LEAF l    = sum over k of a[m, k] * b[n, k]    k ascending, fma
+ *         reductions  X_ROW p, w  = max or sum over n of value[m, n]
+ *         sinks       X_SUM p, s  = sum over n of value[m, n] * b[n, e]
+ *             stores at m (of rows) and at m, e (of sums)
+ *
+ * A pass that is `online` (Milakov and Gimelshein 2018; Dao et al. 2022) reduces 0: the max of x,
+ * and values of its sums and sinks are multiples of exp(x - X_ROW p, 0), the final maximum:
+ * printers take the running one and rescale what they have when it grows. Tiles are a function of
+ * static shapes only. */
+typedef struct {
+    uint32_t k;
+    int a, b;
+} PlaneLeaf;
+
+typedef struct {
+    uint32_t e;
+    int value, b;
+} PlaneSink;
+
+typedef struct {
+    Vec(Reduction) reductions;
+    Vec(PlaneSink) sinks;
+    bool online;
+} PlanePass;
+
+typedef struct {
+    uint32_t m, n;
+    Vec(PlaneLeaf) leaves;
+    Vec(PlanePass) passes;
+    Vec(Store) stores; /* values of X_ROW and X_SUM; each changes with m and at most one e */
+} Plane;
+
+/* Axes behind axis_count, part_count of them, are parts of loop axes: a contraction's m or k that
+ * stands for several dims of which an operand is not one run of memory. Part value =
+ * axis[of - 1] / below % extent; the parts of an axis cover it, outermost first. Only operands of
+ * contractions (and their guards) look at parts. */
+
 /* A chunk axis counts positions within a chunk; its chunk number is the outer axis `chunks` - 1:
  * positions extent * chunk + i at or past `whole` do not exist. (A long reduction cut for a GPU.)
  */
@@ -190,15 +248,18 @@ typedef struct {
     int64_t extent;
     uint32_t chunks; /* 0: an ordinary axis; else 1 + the axis that counts its chunks */
     int64_t whole;   /* of a chunk axis: the extent before it was cut */
+    uint32_t of;     /* 0: an axis with a loop; else 1 + the axis that it is a part of */
+    int64_t below;   /* of a part: what one step of it is along that axis */
 } Axis;
 
 typedef struct {
     const char *name; /* what it does: "dense1_relu_fwd", "softmax_xent_grad", "nesterov_update";
                          [a-z0-9_]+ */
-    uint32_t axis_count, outer_count;
+    uint32_t axis_count, outer_count, part_count; /* parts lie behind the axis_count loop axes */
     Axis axes[MAX_AXES];
     Vec(Expr) exprs; /* operands before users */
     Vec(Stage) stages;
+    Plane *plane;       /* then no stages; else NULL */
     BufferList buffers; /* arguments of the function, in this order: all of TRIAL, SCRATCH (packing
                            workspaces too), FIELD, EXAMPLE, TOTAL, METRIC, INDEX that it touches;
                            LOCALs apart */

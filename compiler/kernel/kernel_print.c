@@ -84,6 +84,11 @@ static void print_expr(const Printer *p, int at) {
     case X_CONST: text_printf(p->out, "%.17g", expr->number); break;
     case X_LOAD:
         print_place(p, expr->buffer, &expr->at, expr->gather);
+        if (expr->divide > 1) text_printf(p->out, " / %" PRId64, expr->divide);
+        if (expr->lookup >= 0) {
+            text_printf(p->out, " + %" PRId64 " * ", expr->pitch);
+            print_operand(p, expr->lookup);
+        }
         if (expr->guard < 0) break;
         text_add(p->out, " if ");
         print_operand(p, expr->guard);
@@ -94,6 +99,9 @@ static void print_expr(const Printer *p, int at) {
         text_add(p->out, ")");
         break;
     case X_RESULT: text_printf(p->out, "s%u.r%u", expr->index, expr->word); break;
+    case X_LEAF: text_printf(p->out, "leaf%u", expr->index); break;
+    case X_ROW: text_printf(p->out, "p%u.r%u", expr->index, expr->word); break;
+    case X_SUM: text_printf(p->out, "p%u.s%u", expr->index, expr->word); break;
     case X_STEP: text_add(p->out, "step"); break;
     case X_RANDOM:
         text_printf(p->out, "random(site %u, word %u, ", expr->site, expr->word);
@@ -109,6 +117,7 @@ static void count_use(const Kernel *kernel, uint32_t *uses, int at) {
     const Expr *expr = &kernel->exprs.at[at];
     for (uint32_t i = 0; i < 3; i++) count_use(kernel, uses, expr->in[i]);
     count_use(kernel, uses, expr->guard);
+    count_use(kernel, uses, expr->lookup);
 }
 
 static void count_uses(const Kernel *kernel, uint32_t *uses) {

@@ -124,7 +124,8 @@ static void recompute_locals(Kernel *kernel) {
                         .elem = x->elem,
                         .in = {-1, -1, -1},
                         .gather = -1,
-                        .guard = -1};
+                        .guard = -1,
+                        .lookup = -1};
         }
     }
     kernel->locals.count = 0;

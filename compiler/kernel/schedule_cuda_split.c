@@ -101,8 +101,13 @@ static int add_expr(const Splitter *s, Kernel *kernel, Expr expr) {
 }
 
 static Expr leaf(ExprKind kind, Elem elem, Span span) {
-    return (Expr){
-        .kind = kind, .elem = elem, .in = {-1, -1, -1}, .gather = -1, .guard = -1, .span = span};
+    return (Expr){.kind = kind,
+                  .elem = elem,
+                  .in = {-1, -1, -1},
+                  .gather = -1,
+                  .guard = -1,
+                  .lookup = -1,
+                  .span = span};
 }
 
 /* The whole's expressions and axes; of a part that works on chunks their number comes first. */

@@ -148,7 +148,8 @@ static void random_bits(uint32_t lanes, const uint32_t key[2], uint64_t step, ui
                                            .at = affine(first, i, 1, -1),
                                            .in = {-1, -1, -1},
                                            .gather = -1,
-                                           .guard = -1});
+                                           .guard = -1,
+                                           .lookup = -1});
         stage = &bench.kernel->stages.at[0];
         add_store(&bench, stage, y, affine(word, i, 4, -1), bits);
     }

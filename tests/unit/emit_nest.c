@@ -150,7 +150,8 @@ static void gather_rows(int64_t rows, int64_t columns, uint32_t lanes, bool acro
                                         .at = affine(0, j, 1, -1),
                                         .in = {-1, -1, -1},
                                         .gather = -1,
-                                        .guard = -1});
+                                        .guard = -1,
+                                        .lookup = -1});
     int inside = op(&bench, OP_LE, E_BOOL, constant(&bench, E_I32, 2), place, -1);
     int byte = load(&bench, x, affine(0, b, (int)columns, j, 1, -1));
     bench.kernel->exprs.at[byte].gather = (int)b;
@@ -268,9 +269,12 @@ static void runs_a_step_program(void **unused) {
     total->slot = 1;
     metric->slot = 2;
     bench.kernel->header = header;
-    int step = add_expr(
-        &bench,
-        (Expr){.kind = X_STEP, .elem = E_F64, .in = {-1, -1, -1}, .gather = -1, .guard = -1});
+    int step = add_expr(&bench, (Expr){.kind = X_STEP,
+                                       .elem = E_F64,
+                                       .in = {-1, -1, -1},
+                                       .gather = -1,
+                                       .guard = -1,
+                                       .lookup = -1});
     int value = op(&bench, OP_ADD, E_F64, step, load(&bench, total, affine(0, -1)), -1);
     add_store(&bench, add_stage(&bench, 0, -1, 1), metric, affine(0, -1), value);
     StepProgram program = {.name = "train", .advance = true};

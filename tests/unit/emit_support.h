@@ -63,6 +63,7 @@ static inline int load(Bench *bench, Buffer *buffer, Affine at) {
                                   .at = at,
                                   .gather = -1,
                                   .guard = -1,
+                                  .lookup = -1,
                                   .in = {-1, -1, -1}});
 }
 
@@ -72,13 +73,18 @@ static inline int constant(Bench *bench, Elem elem, double number) {
                                   .number = number,
                                   .gather = -1,
                                   .guard = -1,
+                                  .lookup = -1,
                                   .in = {-1, -1, -1}});
 }
 
 static inline int op(Bench *bench, Op kind, Elem elem, int a, int b, int c) {
-    return add_expr(
-        bench,
-        (Expr){.kind = X_OP, .op = kind, .elem = elem, .in = {a, b, c}, .gather = -1, .guard = -1});
+    return add_expr(bench, (Expr){.kind = X_OP,
+                                  .op = kind,
+                                  .elem = elem,
+                                  .in = {a, b, c},
+                                  .gather = -1,
+                                  .guard = -1,
+                                  .lookup = -1});
 }
 
 /* A product that goes unrounded into the sum that uses it. */
@@ -89,7 +95,8 @@ static inline int product(Bench *bench, Elem elem, int a, int b) {
                                   .index = 1,
                                   .in = {a, b, -1},
                                   .gather = -1,
-                                  .guard = -1});
+                                  .guard = -1,
+                                  .lookup = -1});
 }
 
 static inline int result(Bench *bench, Elem elem, uint32_t stage, uint32_t word) {
@@ -99,7 +106,8 @@ static inline int result(Bench *bench, Elem elem, uint32_t stage, uint32_t word)
                                   .word = word,
                                   .in = {-1, -1, -1},
                                   .gather = -1,
-                                  .guard = -1});
+                                  .guard = -1,
+                                  .lookup = -1});
 }
 
 static inline Stage *add_stage(Bench *bench, uint32_t inner, int vector_axis, uint32_t unroll) {

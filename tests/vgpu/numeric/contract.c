@@ -88,7 +88,8 @@ static Expr load(Buffer *buffer) {
                   .in = {-1, -1, -1},
                   .buffer = buffer,
                   .gather = -1,
-                  .guard = -1};
+                  .guard = -1,
+                  .lookup = -1};
 }
 
 static int add_number(Case *c, Arena *arena, Elem elem, double number) {
@@ -98,13 +99,19 @@ static int add_number(Case *c, Arena *arena, Elem elem, double number) {
                       .in = {-1, -1, -1},
                       .number = number,
                       .gather = -1,
-                      .guard = -1});
+                      .guard = -1,
+                      .lookup = -1});
 }
 
 static int add_op(Case *c, Arena *arena, Op op, Elem elem, int a, int b) {
-    return add(
-        c, arena,
-        (Expr){.kind = X_OP, .op = op, .elem = elem, .in = {a, b, -1}, .gather = -1, .guard = -1});
+    return add(c, arena,
+               (Expr){.kind = X_OP,
+                      .op = op,
+                      .elem = elem,
+                      .in = {a, b, -1},
+                      .gather = -1,
+                      .guard = -1,
+                      .lookup = -1});
 }
 
 static Affine place(int64_t outer, int64_t m, int64_t n, int64_t k) {
@@ -130,7 +137,8 @@ static int add_gathered(Case *c, Arena *arena) {
 }
 
 static int add_guarded(Case *c, Arena *arena) {
-    Expr k = {.kind = X_AXIS, .elem = E_I32, .in = {-1, -1, -1}, .gather = -1, .guard = -1};
+    Expr k = {
+        .kind = X_AXIS, .elem = E_I32, .in = {-1, -1, -1}, .gather = -1, .guard = -1, .lookup = -1};
     Expr m = k, guarded = load(&c->x);
     k.at = place(0, 0, 0, 1);
     m.at = place(0, 1, 0, 0);
@@ -155,8 +163,12 @@ static int add_a(Case *c, Arena *arena) {
 
 static void add_epilogue(Case *c, Arena *arena) {
     const Shape *s = c->shape;
-    Expr result = {
-        .kind = X_RESULT, .elem = s->elem, .in = {-1, -1, -1}, .gather = -1, .guard = -1};
+    Expr result = {.kind = X_RESULT,
+                   .elem = s->elem,
+                   .in = {-1, -1, -1},
+                   .gather = -1,
+                   .guard = -1,
+                   .lookup = -1};
     Affine at = place(s->m * s->n, s->n, 1, 0);
     Stage first = {.inner = 1u << M | 1u << N, .vector_axis = -1};
     int value = add(c, arena, result);
