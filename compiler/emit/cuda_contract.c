@@ -89,30 +89,73 @@ static void hoist_stages(CudaPrinter *p, uint32_t axes) {
 
 /* ---- places ---- */
 
+/* What the step by step of `fast` moves a place by: along the axis itself, or along a part of it
+ * that each step of the axis is a step of. */
+static int64_t step_along(const Kernel *kernel, const Affine *at, uint32_t fast) {
+    int64_t step = at->coeff[fast];
+    for (uint32_t i = kernel->axis_count; i < kernel->axis_count + kernel->part_count; i++)
+        if (kernel->axes[i].of == fast + 1 && kernel->axes[i].below == 1) step += at->coeff[i];
+    return step;
+}
+
+static bool gathers_along(const Kernel *kernel, const Expr *load, uint32_t fast) {
+    return load->gather == (int)fast ||
+           (load->gather >= 0 && kernel->axes[load->gather].of == fast + 1);
+}
+
 /* Does some load under `expr` run along `fast` in memory? */
 static bool runs_along(const Kernel *kernel, int expr, uint32_t fast) {
     const Expr *x = &kernel->exprs.at[expr];
-    if (x->kind == X_LOAD) return x->at.coeff[fast] == 1 && x->gather != (int)fast;
+    if (x->kind == X_LOAD)
+        return step_along(kernel, &x->at, fast) == 1 && !gathers_along(kernel, x, fast);
     for (int i = 0; i < 3; i++)
         if (x->in[i] >= 0 && runs_along(kernel, x->in[i], fast)) return true;
     return false;
 }
 
-/* A plain load whose elements lie behind each other in fours, 16-byte aligned and inside or outside
+/* Does axis or part `axis` change within a four of `fast`? */
+static bool moves_in_four(const Kernel *kernel, uint32_t axis, uint32_t fast) {
+    return axis == fast || (kernel->axes[axis].of == fast + 1 && kernel->axes[axis].below % 4);
+}
+
+/* The same value for all of a four of `fast`? */
+static bool is_steady(const Kernel *kernel, int expr, uint32_t fast) {
+    if (expr < 0) return true;
+    const Expr *x = &kernel->exprs.at[expr];
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++)
+        if (x->at.coeff[i] && moves_in_four(kernel, i, fast)) return false;
+    for (int i = 0; i < 3; i++)
+        if (!is_steady(kernel, x->in[i], fast)) return false;
+    return is_steady(kernel, x->guard, fast) && is_steady(kernel, x->lookup, fast);
+}
+
+/* Fours of `fast` lie behind each other, and begin at a multiple of four elements. A part that
+ * takes every step of the axis must be whole fours long. */
+static bool lies_in_fours(const Kernel *kernel, const Expr *load, uint32_t fast) {
+    const Affine *at = &load->at;
+    if (step_along(kernel, at, fast) != 1 || at->offset % 4 || kernel->axes[fast].extent % 4)
+        return false;
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++) {
+        const Axis *axis = &kernel->axes[i];
+        if (!at->coeff[i] || i == fast) continue;
+        bool run = axis->of == fast + 1 && axis->below == 1 && axis->extent % 4 == 0;
+        if (!run && (at->coeff[i] % 4 || moves_in_four(kernel, i, fast))) return false;
+    }
+    return load->lookup < 0 || load->pitch % 4 == 0;
+}
+
+/* A load whose elements lie behind each other in fours, 16-byte aligned and inside or outside
  * together. A thread with little to multiply has nothing to gain. */
 static bool loads_in_fours(const Product *product, const Operand *operand) {
     const Kernel *kernel = product->p->kernel;
     const Expr *x = &kernel->exprs.at[operand->value];
-    uint32_t k = product->shape->k, fast = operand->along_k ? k : operand->axis;
-    bool plain = x->kind == X_LOAD && x->elem == E_F32 && x->gather < 0 && x->guard < 0;
+    uint32_t fast = operand->along_k ? product->shape->k : operand->axis;
+    bool plain = x->kind == X_LOAD && x->elem == E_F32 && x->gather < 0 && x->divide <= 1;
     bool worth = product->gpu->thread_m * product->gpu->thread_n >= 4;
-    if (!plain || !worth || x->at.coeff[fast] != 1 || x->at.offset % 4 ||
-        !kernel_is_aligned(x->buffer))
-        return false;
-    for (uint32_t i = 0; i < kernel->axis_count; i++)
-        if (i != fast && x->at.coeff[i] % 4) return false;
+    if (!plain || !worth || !kernel_is_aligned(x->buffer)) return false;
     uint32_t tile = operand->along_k ? product->gpu->tile_k : operand->tile;
-    return kernel->axes[fast].extent % 4 == 0 && tile % 4 == 0;
+    return tile % 4 == 0 && lies_in_fours(kernel, x, fast) && is_steady(kernel, x->guard, fast) &&
+           is_steady(kernel, x->lookup, fast);
 }
 
 static Operand operand_of(const Product *product, bool left) {
@@ -253,18 +296,40 @@ static const char *inside(const Product *product, const Operand *operand) {
     return arena_printf(arena, "%s%s%s", first, across && k ? " && " : "", second);
 }
 
+static const char *four(const CudaPrinter *p, const char *one) {
+    return arena_printf(p->arena, "make_float4(%s, %s, %s, %s)", one, one, one, one);
+}
+
 static const char *outside(const Product *product, const Operand *operand) {
-    const char *one = operand->outside;
-    if (operand->vector == 1) return one;
-    return arena_printf(product->p->arena, "make_float4(%s, %s, %s, %s)", one, one, one, one);
+    return operand->vector == 1 ? operand->outside : four(product->p, operand->outside);
 }
 
 static const char *load_text(const Product *product, const Operand *operand) {
     CudaPrinter *p = product->p;
     const Expr *x = &p->kernel->exprs.at[operand->value];
     if (operand->vector == 1) return cuda_value(p, operand->value);
-    return arena_printf(p->arena, "*(const float4 *)(%s + %s)", cuda_buffer(p, x->buffer),
-                        cuda_index(p, &x->at, -1));
+    const char *guard = x->guard < 0 ? NULL : cuda_value(p, x->guard);
+    const char *value = arena_printf(p->arena, "*(const float4 *)(%s + %s)",
+                                     cuda_buffer(p, x->buffer), cuda_place(p, x));
+    return guard ? arena_printf(p->arena, "%s ? %s : %s", guard, value, four(p, "0.0f")) : value;
+}
+
+/* const int NAME = k / 48 % 3, for the parts that the operand looks at. The outermost one needs no
+ * rest, a part of one step no division. */
+static void print_parts(const Product *product, const Operand *operand) {
+    CudaPrinter *p = product->p;
+    const Kernel *kernel = p->kernel;
+    for (uint32_t i = kernel->axis_count; i < kernel->axis_count + kernel->part_count; i++) {
+        const Axis *part = &kernel->axes[i];
+        if (!(p->axes_of[operand->value] >> i & 1)) continue;
+        p->axis[i] = part->extent == 1 ? "0" : p->part_names[i - kernel->axis_count];
+        if (part->extent == 1) continue;
+        const char *down =
+            part->below == 1 ? "" : arena_printf(p->arena, " / %" PRId64, part->below);
+        bool last = part->below * part->extent >= kernel->axes[part->of - 1].extent;
+        const char *rest = last ? "" : arena_printf(p->arena, " %% %" PRId64, part->extent);
+        cuda_line(p, "const int %s = %s%s%s;\n", p->axis[i], p->axis[part->of - 1], down, rest);
+    }
 }
 
 static void print_load(const Product *product, const Operand *operand) {
@@ -281,6 +346,7 @@ static void print_load(const Product *product, const Operand *operand) {
         cuda_line(p, "%s_next[r] = %s;\n", operand->name, outside(product, operand));
         cuda_open(p, "if (%s)", condition);
     }
+    print_parts(product, operand);
     const char *value = load_text(product, operand);
     cuda_line(p, "%s_next[r] = %s;\n", operand->name, value);
     if (*condition) cuda_close(p);

@@ -111,7 +111,7 @@ const char *cuda_buffer(const CudaPrinter *p, const Buffer *buffer) {
 /* May a sum of some of the terms leave the range of int? */
 static bool is_wide(const Kernel *kernel, const Affine *at) {
     int64_t low = at->offset < 0 ? at->offset : 0, high = at->offset > 0 ? at->offset : 0;
-    for (uint32_t i = 0; i < kernel->axis_count; i++) {
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++) {
         int64_t reach = at->coeff[i] * (kernel->axes[i].extent - 1);
         *(reach < 0 ? &low : &high) += reach;
     }
@@ -133,7 +133,7 @@ const char *cuda_index(CudaPrinter *p, const Affine *at, int gather) {
     const char *sum = "";
     int64_t offset = at->offset;
     bool wide = is_wide(kernel, at);
-    for (uint32_t i = 0; i < kernel->axis_count; i++) {
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++) {
         if (!at->coeff[i]) continue;
         const char *axis = p->axis[i];
         if ((int)i == gather) {
@@ -174,10 +174,17 @@ static Operands fused(const Kernel *kernel, int product, int other) {
     return (Operands){{times->in[0], times->in[1], other}, 3, product};
 }
 
+static Operands operands_of_load(const Expr *x) {
+    Operands operands = {{-1, -1, -1}, 0, -1};
+    if (x->guard >= 0) operands.in[operands.count++] = x->guard;
+    if (x->lookup >= 0) operands.in[operands.count++] = x->lookup;
+    return operands;
+}
+
 static Operands operands_of(const Kernel *kernel, int expr) {
     const Expr *x = &kernel->exprs.at[expr];
     Operands none = {{-1, -1, -1}, 0, -1};
-    if (x->kind == X_LOAD && x->guard >= 0) return (Operands){{x->guard, -1, -1}, 1, -1};
+    if (x->kind == X_LOAD) return operands_of_load(x);
     if (x->kind != X_OP) return none;
     bool sum = (x->op == OP_ADD || x->op == OP_SUB) && elem_is_real(x->elem);
     if (sum && x->in[0] != x->in[1]) {
@@ -269,10 +276,22 @@ void cuda_hoist(CudaPrinter *p, int expr, uint32_t axes) {
 
 /* ---- leaves ---- */
 
+const char *cuda_place(CudaPrinter *p, const Expr *load) {
+    const char *place = cuda_index(p, &load->at, load->gather);
+    if (load->divide > 1)
+        place = arena_printf(p->arena, strchr(place, ' ') ? "(%s) / %" PRId64 : "%s / %" PRId64,
+                             place, load->divide);
+    if (load->lookup < 0) return place;
+    const char *value = closed(p, show(p, load->lookup));
+    bool wide = load->buffer->count > INT32_MAX / 2 || is_wide(p->kernel, &load->at);
+    const char *row = add_term(p, "", load->pitch, value, wide);
+    return strcmp(place, "0") ? arena_printf(p->arena, "%s + %s", row, place) : row;
+}
+
 static Shown show_load(CudaPrinter *p, int expr) {
     const Expr *x = &p->kernel->exprs.at[expr];
-    const char *element = arena_printf(p->arena, "%s[%s]", cuda_buffer(p, x->buffer),
-                                       cuda_index(p, &x->at, x->gather));
+    const char *element =
+        arena_printf(p->arena, "%s[%s]", cuda_buffer(p, x->buffer), cuda_place(p, x));
     bool test = x->elem == E_BOOL;
     if (test) element = arena_printf(p->arena, "%s != 0", element);
     if (x->guard < 0) return (Shown){element, test};

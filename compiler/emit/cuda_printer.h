@@ -52,9 +52,9 @@ typedef struct {
     uint32_t used;   /* bit set of CudaFunction */
     const char *
         *buffer_names; /* C names: of kernel->buffers, then of locals; unique, no keywords */
+    const char *part_names[MAX_AXES]; /* C names of the parts of axes, likewise */
     const char *axis[MAX_AXES];
     uint32_t *axes_of;  /* per expression, kernel_expr_axes */
-    bool *late;         /* per expression: reads a result, or what a stage stores */
     const char **names; /* per expression: how to write its value here; NULL: not yet printed */
     uint32_t *depth_of; /* block in which the name was given */
     uint32_t *uses;     /* per expression, by `stage` */
@@ -94,6 +94,8 @@ const char *cuda_value(CudaPrinter *p, int expr);
 void cuda_accumulate(CudaPrinter *p, const char *acc, const Reduction *reduction);
 /* C text of an element's place: "784 * i + j + 3"; 64-bit where the extents ask for it. */
 const char *cuda_index(CudaPrinter *p, const Affine *at, int gather);
+/* Of the element that a load reads where its guard is true: also divided, or by a lookup. */
+const char *cuda_place(CudaPrinter *p, const Expr *load);
 /* "float", "unsigned char"; bool is unsigned char in memory. */
 const char *cuda_type(Elem elem, bool memory);
 const char *cuda_identity(Op op, Elem elem); /* of a reduction */

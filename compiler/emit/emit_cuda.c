@@ -43,7 +43,7 @@ static bool is_value_name(const char *name) {
 }
 
 static bool is_axis_name(const Kernel *kernel, const char *name) {
-    for (uint32_t i = 0; i < kernel->axis_count; i++)
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++)
         if (!strcmp(kernel->axes[i].name, name)) return true;
     return false;
 }
@@ -82,6 +82,25 @@ static void name_buffers(CudaPrinter *p) {
         p->buffer_names[buffers->count + i] = buffer_name(p, buffers->count + i, locals->at[i]);
 }
 
+static bool is_part_taken(const CudaPrinter *p, uint32_t number, const char *name) {
+    const Kernel *kernel = p->kernel;
+    for (uint32_t i = 0; i < kernel->axis_count; i++)
+        if (!strcmp(kernel->axes[i].name, name)) return true;
+    for (uint32_t i = 0; i < number; i++)
+        if (!strcmp(p->part_names[i], name)) return true;
+    return is_reserved(name) || is_value_name(name) ||
+           is_taken(p, kernel->buffers.count + kernel->locals.count, name);
+}
+
+static void name_parts(CudaPrinter *p) {
+    for (uint32_t i = 0; i < p->kernel->part_count; i++) {
+        const char *base = identifier(p->arena, p->kernel->axes[p->kernel->axis_count + i].name);
+        p->part_names[i] = base;
+        for (uint32_t k = 2; is_part_taken(p, i, p->part_names[i]); k++)
+            p->part_names[i] = arena_printf(p->arena, "%s_%u", base, k);
+    }
+}
+
 /* ---- what is known of the kernel ---- */
 
 static bool is_stored(const Kernel *kernel, const Buffer *buffer) {
@@ -110,17 +129,6 @@ static bool moves(const Kernel *kernel, Space space) {
         if (kernel->buffers.at[i]->space == space && is_per_trial(kernel->buffers.at[i]))
             return true;
     return false;
-}
-
-static void find_late(CudaPrinter *p) {
-    const Kernel *kernel = p->kernel;
-    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
-        const Expr *x = &kernel->exprs.at[e];
-        p->late[e] = x->kind == X_RESULT || (x->kind == X_LOAD && is_stored(kernel, x->buffer));
-        for (int i = 0; i < 3; i++)
-            if (x->in[i] >= 0) p->late[e] |= p->late[x->in[i]];
-        if (x->guard >= 0) p->late[e] |= p->late[x->guard];
-    }
 }
 
 /* ---- the comment ---- */
@@ -295,7 +303,6 @@ static CudaPrinter printer_of(const Kernel *kernel, const Sources *sources, Text
     CudaPrinter p = {.kernel = kernel, .sources = sources, .arena = arena, .out = body};
     p.indent = p.depth = 1;
     p.axes_of = kernel_expr_axes(kernel, arena);
-    p.late = arena_alloc(arena, count * sizeof *p.late);
     p.names = arena_alloc(arena, count * sizeof *p.names);
     p.depth_of = arena_alloc(arena, count * sizeof *p.depth_of);
     p.uses = arena_alloc(arena, count * sizeof *p.uses);
@@ -305,7 +312,7 @@ static CudaPrinter printer_of(const Kernel *kernel, const Sources *sources, Text
             arena_alloc(arena, (kernel->stages.at[i].reductions.count + 1) * sizeof **p.results);
     for (uint32_t i = 0; i < kernel->axis_count; i++) p.axis[i] = kernel->axes[i].name;
     name_buffers(&p);
-    find_late(&p);
+    name_parts(&p);
     return p;
 }
 

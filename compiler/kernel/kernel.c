@@ -1,19 +1,42 @@
 /* Questions about a kernel that several passes ask. */
 #include "compiler/kernel/kernel.h"
 
+/* A part changes with the axis that it is a part of. */
+static uint32_t axes_of_affine(const Kernel *kernel, const Affine *at) {
+    uint32_t axes = 0;
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++) {
+        if (!at->coeff[i]) continue;
+        axes |= 1u << i;
+        if (kernel->axes[i].of) axes |= 1u << (kernel->axes[i].of - 1);
+    }
+    return axes;
+}
+
+/* Of X_RESULT, X_LEAF, X_ROW and X_SUM. */
+static uint32_t axes_of_result(const Kernel *kernel, const Expr *expr) {
+    uint32_t outer = (1u << kernel->outer_count) - 1;
+    const Plane *plane = kernel->plane;
+    switch (expr->kind) {
+    case X_RESULT:
+        return kernel->stages.at[expr->index].contraction ? outer | 3u << kernel->outer_count
+                                                          : outer;
+    case X_LEAF: return outer | 1u << plane->m | 1u << plane->n;
+    case X_ROW: return outer | 1u << plane->m;
+    case X_SUM:
+        return outer | 1u << plane->m | 1u << plane->passes.at[expr->index].sinks.at[expr->word].e;
+    default: return 0;
+    }
+}
+
 uint32_t *kernel_expr_axes(const Kernel *kernel, Arena *arena) {
     uint32_t *axes = arena_alloc(arena, (kernel->exprs.count + 1) * sizeof *axes);
-    uint32_t outer = (1u << kernel->outer_count) - 1;
     for (uint32_t e = 0; e < kernel->exprs.count; e++) {
         const Expr *expr = &kernel->exprs.at[e];
-        if (expr->kind == X_RESULT) axes[e] = outer;
-        if (expr->kind == X_RESULT && kernel->stages.at[expr->index].contraction)
-            axes[e] |= 3u << kernel->outer_count;
-        for (uint32_t i = 0; i < kernel->axis_count; i++)
-            if (expr->at.coeff[i]) axes[e] |= 1u << i;
+        axes[e] = axes_of_affine(kernel, &expr->at) | axes_of_result(kernel, expr);
         for (uint32_t i = 0; i < 3; i++)
             if (expr->in[i] >= 0) axes[e] |= axes[expr->in[i]];
         if (expr->guard >= 0) axes[e] |= axes[expr->guard];
+        if (expr->lookup >= 0) axes[e] |= axes[expr->lookup];
     }
     return axes;
 }
@@ -33,7 +56,7 @@ bool op_is_function(Op op) {
 
 static double touched_bytes(const Kernel *kernel, const Buffer *buffer, const Affine *at) {
     double count = 1;
-    for (uint32_t i = 0; i < kernel->axis_count; i++)
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++)
         if (at->coeff[i]) count *= (double)kernel->axes[i].extent;
     if (count > (double)buffer->count) count = (double)buffer->count;
     return count * elem_bytes(buffer->elem);

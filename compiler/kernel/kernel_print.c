@@ -16,7 +16,7 @@ typedef struct {
 
 static void print_affine(Text *out, const Kernel *kernel, const Affine *at, int gather) {
     bool first = true;
-    for (uint32_t i = 0; i < kernel->axis_count; i++) {
+    for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++) {
         if (!at->coeff[i]) continue;
         if (!first) text_add(out, " + ");
         if (at->coeff[i] != 1) text_printf(out, "%" PRId64, at->coeff[i]);
@@ -206,11 +206,20 @@ static void print_axis(const Axis *axis, Text *out) {
         text_printf(out, "(of %" PRId64 ", axis %u counts chunks)", axis->whole, axis->chunks - 1);
 }
 
+/* "  kh = k / 48 % 3" */
+static void print_part(const Kernel *kernel, const Axis *part, Text *out) {
+    text_printf(out, "  %s = %s", part->name, kernel->axes[part->of - 1].name);
+    if (part->below > 1) text_printf(out, " / %" PRId64, part->below);
+    text_printf(out, " %% %" PRId64, part->extent);
+}
+
 static void print_header(const Printer *p) {
     const Kernel *kernel = p->kernel;
     text_printf(p->out, "kernel %s  axes", p->canonical ? "k" : kernel->name);
     for (uint32_t i = 0; i < kernel->axis_count; i++) print_axis(&kernel->axes[i], p->out);
     if (!kernel->axis_count) text_add(p->out, " none");
+    for (uint32_t i = 0; i < kernel->part_count; i++)
+        print_part(kernel, &kernel->axes[kernel->axis_count + i], p->out);
     text_printf(p->out, "  outer %u", kernel->outer_count);
 }
 

@@ -85,6 +85,7 @@ static void replace_operands(Kernel *kernel, int old, int fresh) {
         for (int i = 0; i < 3; i++)
             if (x->in[i] == old) x->in[i] = fresh;
         if (x->guard == old) x->guard = fresh;
+        if (x->lookup == old) x->lookup = fresh;
     }
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         Stage *stage = &kernel->stages.at[s];

@@ -147,7 +147,8 @@ static uint64_t results_below(const Kernel *kernel, int expr, bool *seen) {
     uint64_t stages = x->kind == X_RESULT ? (uint64_t)1 << x->index : 0;
     for (int i = 0; i < 3; i++)
         if (x->in[i] >= 0) stages |= results_below(kernel, x->in[i], seen);
-    return x->guard >= 0 ? stages | results_below(kernel, x->guard, seen) : stages;
+    if (x->guard >= 0) stages |= results_below(kernel, x->guard, seen);
+    return x->lookup >= 0 ? stages | results_below(kernel, x->lookup, seen) : stages;
 }
 
 static uint64_t results_of(const Splitter *s, uint32_t from, uint32_t to) {
@@ -244,6 +245,7 @@ static void mark(const Kernel *kernel, int expr, int *moved) {
     moved[expr] = 0;
     for (int i = 0; i < 3; i++) mark(kernel, kernel->exprs.at[expr].in[i], moved);
     mark(kernel, kernel->exprs.at[expr].guard, moved);
+    mark(kernel, kernel->exprs.at[expr].lookup, moved);
 }
 
 static void drop_exprs(const Splitter *s, Kernel *part) {
@@ -263,6 +265,7 @@ static void drop_exprs(const Splitter *s, Kernel *part) {
         for (int i = 0; i < 3; i++)
             if (x.in[i] >= 0) x.in[i] = moved[x.in[i]];
         if (x.guard >= 0) x.guard = moved[x.guard];
+        if (x.lookup >= 0) x.lookup = moved[x.lookup];
         moved[e] = (int)count;
         part->exprs.at[count++] = x;
     }
