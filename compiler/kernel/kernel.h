@@ -200,26 +200,34 @@ typedef struct {
 
 /* A kernel with a plane computes a matrix over m, n (attention's scores) tile by tile, out of dot
  * products, and consumes each tile at once: the matrix is never in memory. It has no stages. Its
- * axes are the outer ones, m, n, then the k of every leaf and the e of every sink.
+ * axes are the outer ones, those of `around`, m, n, then the k of every leaf and the e of every
+ * sink.
  *
- *     for m:  for pass in order:  for n ascending:
+ *     for m:  for pass in order:  for around, ascending:  for n ascending:
  *         leaves      X_LEAF l    = sum over k of a[m, k] * b[n, k]    k ascending, fma
  *         reductions  X_ROW p, w  = max or sum over n of value[m, n]
  *         sinks       X_SUM p, s  = sum over n of value[m, n] * b[n, e]
  *             stores at m (of rows) and at m, e (of sums)
  *
- * A pass that is `online` (Milakov and Gimelshein 2018; Dao et al. 2022) reduces 0: the max of x,
- * and values of its sums and sinks are multiples of exp(x - X_ROW p, 0), the final maximum:
- * printers take the running one and rescale what they have when it grows. Tiles are a function of
- * static shapes only. */
+ * (the gradients of keys that groups of queries share sum over the groups, too: around). A leaf is
+ * computed in the passes whose values use it. A pass that is `online` (Milakov and Gimelshein 2018;
+ * Dao et al. 2022) has the max of x as its reduction 0, and all values of its sums and sinks are
+ * multiples of exp(x - X_ROW p, 0) with the final maximum: printers take the running one and
+ * rescale what they have when it grows. No other value reads a row of its own pass.
+ *
+ * Bits: tiles are a function of static shapes only, so P1 holds. Fused = unfused does not: sums are
+ * folded tile by tile, a factor of the whole row is multiplied after the sum, and x / row is
+ * x * (1 / row). The differences are those of reordered sums. */
 typedef struct {
     uint32_t k;
-    int a, b;
+    int a, b; /* unguarded loads */
+    /* schedule of a CPU: all of b of one outer iteration, [around][n / tile_n][k][tile_n] */
+    Buffer *panels;
 } PlaneLeaf;
 
 typedef struct {
     uint32_t e;
-    int value, b;
+    int value, b; /* b: an unguarded load */
 } PlaneSink;
 
 typedef struct {
@@ -230,9 +238,12 @@ typedef struct {
 
 typedef struct {
     uint32_t m, n;
+    uint32_t around; /* bit set of axes */
     Vec(PlaneLeaf) leaves;
     Vec(PlanePass) passes;
     Vec(Store) stores; /* values of X_ROW and X_SUM; each changes with m and at most one e */
+    /* schedule of a CPU: */
+    uint32_t tile_m, tile_n;
 } Plane;
 
 /* Axes behind axis_count, part_count of them, are parts of loop axes: a contraction's m or k that
