@@ -435,6 +435,11 @@ static Value matrix_product(Interp *in, Value a, Value b, Span span) {
     return contract(in, graph, x, y, span);
 }
 
+/* A string equals nothing but the same string. */
+static bool same_text(Value a, Value b) {
+    return a.kind == V_STRING && b.kind == V_STRING && !strcmp(a.text, b.text);
+}
+
 Value value_binary(Interp *in, TreeOp op, Value a, Value b, Span span) {
     if (a.kind == V_ERROR || b.kind == V_ERROR) return value_error();
     if (op == TOP_AND || op == TOP_OR) return logic(in, op, a, b, span);
@@ -442,6 +447,8 @@ Value value_binary(Interp *in, TreeOp op, Value a, Value b, Span span) {
     if (a.kind == V_NUMBER && b.kind == V_NUMBER) return number_binary(in, op, a, b, span);
     if (a.kind == V_BOOL && b.kind == V_BOOL && (op == TOP_EQ || op == TOP_NE))
         return value_bool((a.truth == b.truth) == (op == TOP_EQ));
+    if ((a.kind == V_STRING || b.kind == V_STRING) && (op == TOP_EQ || op == TOP_NE))
+        return value_bool(same_text(a, b) == (op == TOP_EQ));
     return is_comparison(op) ? comparison(in, op, a, b, span) : arithmetic(in, op, a, b, span);
 }
 
