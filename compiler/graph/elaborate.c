@@ -201,6 +201,8 @@ static bool elaborate_train(const Interp *common) {
 
 /* ---- evaluation ---- */
 
+enum { MOST_OF_A_METRIC = 100 };
+
 static void add_metric(Interp *in, const char *name, Value value, Span span) {
     const char *what =
         strcmp(name, "loss") != 0 ? arena_printf(in->arena, "metric '%s'", name) : "the loss";
@@ -212,6 +214,28 @@ static void add_metric(Interp *in, const char *name, Value value, Span span) {
                       in->program->metrics.at[i].span, "the first one is here");
     graph_output(in->finish, OUT_METRIC, in->program->metrics.count, node);
     vec_push(in->program->arena, &in->program->metrics, (Metric){name, span});
+}
+
+/* A vector is a metric for each of its elements: "missed.0", "missed.1", … */
+static void add_metrics(Interp *in, const char *name, Value value, Span span) {
+    bool vector = value.kind == V_TENSOR && value.node->type.rank == 1 && !value.node->batched;
+    if (!vector) {
+        add_metric(in, name, value, span);
+        return;
+    }
+    GNode *node = value.node;
+    if (graph_of(in, node) != in->finish) node = copy_to_finish(in, node);
+    int64_t count = node->type.dims[0].size;
+    Dim one = {.size = 1};
+    if (count > MOST_OF_A_METRIC)
+        diag_error(in->diags, span, "metric '%s' has %lld elements: at most %d are possible", name,
+                   (long long)count, MOST_OF_A_METRIC);
+    for (int64_t i = 0; i < count && count <= MOST_OF_A_METRIC; i++) {
+        GNode *element = graph_slice(in->finish, node, &i, &one, span);
+        element = graph_reshape(in->finish, element, 0, NULL, false, span);
+        const char *full = arena_printf(in->program->arena, "%s.%lld", name, (long long)i);
+        add_metric(in, full, value_tensor(element), span);
+    }
 }
 
 static void check_selected(Interp *in) {
@@ -245,7 +269,7 @@ static bool elaborate_evaluate(const Interp *common) {
     if (diags_error_count(in.diags) > errors) return false;
     if (in.has_loss) add_metric(&in, "loss", in.loss, in.loss_span);
     for (uint32_t i = 0; i < in.metrics.count; i++)
-        add_metric(&in, in.metrics.at[i].name, in.metrics.at[i].value, in.metric_spans.at[i]);
+        add_metrics(&in, in.metrics.at[i].name, in.metrics.at[i].value, in.metric_spans.at[i]);
     if (diags_error_count(in.diags) == errors) check_selected(&in);
     program->evaluate = program->totals.count ? in.graph : NULL;
     program->finish = program->metrics.count ? in.finish : NULL;

@@ -7,8 +7,8 @@
 
 static const char *leaf_rule(const GNode *node) {
     if (node->in_count) return "a leaf has no operands";
-    bool scalar =
-        node->op == OP_CONST || node->op == OP_HYPER || node->op == OP_STEP || node->op == OP_TOTAL;
+    bool scalar = node->op == OP_CONST || node->op == OP_HYPER || node->op == OP_STEP;
+    if (node->op == OP_TOTAL && node->type.rank > 1) return "totals are a number or a vector";
     if (scalar && node->type.rank) return "this leaf has rank 0";
     bool vector = node->op == OP_STATE || node->op == OP_FLAT_PARAM || node->op == OP_IOTA;
     if (vector && node->type.rank != 1) return "this leaf has rank 1";
@@ -117,15 +117,34 @@ static const char *broadcast_rule(const GNode *node) {
 }
 
 /* `inner` lies in `outer`, beginning at node->start. */
-static const char *window_rule(const GNode *node, const Type *inner, const Type *outer) {
+static const char *part_rule(const GNode *node, const Type *inner, const Type *outer) {
     if (inner->rank != outer->rank) return "the rank stays";
     for (uint32_t i = 0; i < inner->rank; i++) {
         if (node->start[i] < 0 || node->start[i] + inner->dims[i].size > outer->dims[i].size)
-            return "the window lies inside";
+            return "the part lies inside";
     }
     if (node->batched && inner->dims[0].size != outer->dims[0].size)
         return "the batch axis stays whole";
     return flags_rule(node, node->in[0]->batched);
+}
+
+static const char *window_rule(const GNode *node) {
+    const GNode *a = node->in[0];
+    const Window *window = &node->window;
+    uint32_t axis = window->axis;
+    if (axis >= a->type.rank || node->type.rank != a->type.rank + 1)
+        return "one axis becomes two";
+    if (window->stride < 1 || window->divide < 1 || window->dilation == 0)
+        return "windows move on by at least 1";
+    if (a->type.elem == E_BOOL) return "windows are of numbers";
+    if (a->batched && axis == 0) return "the batch axis stays whole";
+    for (uint32_t i = 0; i < a->type.rank; i++)
+        if (i != axis && node->type.dims[i + (i > axis)].size != a->type.dims[i].size)
+            return "the other axes stay";
+    if (node->type.dims[axis].size != window->count ||
+        node->type.dims[axis + 1].size != window->size)
+        return "the two axes are as long as the window says";
+    return flags_rule(node, a->batched);
 }
 
 static const char *reshape_rule(const GNode *node) {
@@ -143,8 +162,9 @@ static const char *view_rule(const GNode *node) {
     case OP_RESHAPE: return reshape_rule(node);
     case OP_PERMUTE: return permute_rule(node);
     case OP_BROADCAST: return broadcast_rule(node);
-    case OP_SLICE: return window_rule(node, &node->type, from);
-    default: return window_rule(node, from, &node->type);
+    case OP_SLICE: return part_rule(node, &node->type, from);
+    case OP_WINDOW: return window_rule(node);
+    default: return part_rule(node, from, &node->type);
     }
 }
 
@@ -192,6 +212,22 @@ static const char *contract_rule(const GNode *node) {
     return flags_rule(node, batched);
 }
 
+static const char *gather_rule(const GNode *node) {
+    const Type *table = &node->in[0]->type, *index = &node->in[1]->type;
+    if (index->elem != E_I32) return "the index is i32";
+    if (!table->rank || node->in[0]->batched) return "the table has rows, and not the batch";
+    if (table->elem != node->type.elem || (table->elem != E_I32 && !elem_is_real(table->elem)))
+        return "the table is real or i32, and so is the result";
+    if (node->type.rank != index->rank + table->rank - 1)
+        return "a row stands in place of each index";
+    for (uint32_t i = 0; i < node->type.rank; i++) {
+        const Dim *dim =
+            i < index->rank ? &index->dims[i] : &table->dims[i - index->rank + 1];
+        if (node->type.dims[i].size != dim->size) return "a row stands in place of each index";
+    }
+    return flags_rule(node, node->in[1]->batched);
+}
+
 static const char *flat_rule(const GNode *node) {
     int64_t count = 0;
     for (uint32_t i = 0; i < node->in_count; i++) {
@@ -234,6 +270,7 @@ static const char *class_rule(const GNode *node) {
     case CLASS_REDUCE: return reduce_rule(node);
     case CLASS_VIEW: return view_rule(node);
     case CLASS_CONTRACT: return contract_rule(node);
+    case CLASS_GATHER: return gather_rule(node);
     case CLASS_FLAT: return flat_rule(node);
     }
     return "the op has no class";

@@ -98,6 +98,7 @@ static Value builtin_value(Interp *in, Builtin builtin, Span span) {
     Type scalar = {.elem = in->real};
     switch (builtin) {
     case BUILTIN_PI: return value_number(3.14159265358979323846, true, span);
+    case BUILTIN_BATCH: return (Value){.kind = V_BATCH};
     case BUILTIN_TRAINING: return value_bool(in->mode == MODE_TRAIN);
     case BUILTIN_STEP:
         if (!in->study) break;
@@ -152,8 +153,8 @@ static Value field_value(Interp *in, const Field *field, uint32_t index) {
     type.dims[0] = batch_dim(in);
     for (uint32_t i = 0; i < field->rank; i++)
         type.dims[i + 1] = (Dim){field->dims[i], field->name, field->span};
-    GNode *node =
-        graph_leaf(in->graph, OP_FIELD, &type, true, false, index, field->name, field->span);
+    int64_t classes = field->type == FIELD_CLASS ? field->classes : 0;
+    GNode *node = graph_field(in->graph, &type, index, classes, field->name, field->span);
     return value_tensor(elem_is_real(type.elem) ? cast_to(in, node, in->real, field->span) : node);
 }
 

@@ -8,7 +8,10 @@
  *     interp_shape.c    signatures: arguments against `x: f32[..., n]`; how values read in messages
  *     interp_ops.c      operators, broadcasting, choice of element type
  *     interp_builtin.c  builtin functions; reductions
+ *     interp_batch.c    reductions over the batch axis
  *     interp_view.c     reshape and its like, indexing, stacking
+ *     interp_gather.c   gather
+ *     interp_window.c   window, contract
  *     interp_random.c   uniform, normal, randint
  *     init_params.c     parameters of layers and their initial values
  *
@@ -34,7 +37,8 @@ typedef enum {
     V_BOOL,
     V_FUNCTION,
     V_STRING,
-    V_ELLIPSIS /* `...` as an argument of reshape */
+    V_ELLIPSIS, /* `...` as an argument of reshape */
+    V_BATCH     /* `batch` as an axis */
 } ValueKind;
 
 typedef struct Function Function;
@@ -219,7 +223,7 @@ GNode *cast_to(Interp *in, GNode *node, Elem elem, Span span);
 GNode *const_like(Interp *in, GNode *like, double number, Span span);
 Dim batch_dim(const Interp *in);
 
-/* ---- interp_builtin.c, interp_view.c, interp_random.c ---- */
+/* ---- interp_builtin.c, interp_view.c, interp_gather.c, interp_window.c, interp_random.c ---- */
 
 /* An argument list of a builtin, sorted out: positional ones and the named. */
 typedef struct {
@@ -227,18 +231,28 @@ typedef struct {
     uint32_t count;
     Value *at;
     Span *spans;
-    const Argument *axis, *keep, *like, *limit; /* NULL: not given */
+    const Argument *axis, *keep, *like, *limit, *group; /* NULL: not given; group: `virtual` */
+    const Argument *size, *stride, *dilation, *before, *after, *divide;
     Span span;
 } BuiltinCall;
 
 Value builtin_call(Interp *in, Builtin builtin, const ArgumentList *arguments, Span span);
 Value builtin_view(Interp *in, const BuiltinCall *call);
+Value builtin_gather(Interp *in, const BuiltinCall *call);
+Value builtin_window(Interp *in, BuiltinCall *call);
 Value builtin_random(Interp *in, const BuiltinCall *call);
 /* Axis argument, or `otherwise` when absent, as an axis of the node with the batch counted. */
 bool builtin_axis(Interp *in, const BuiltinCall *call, const GNode *node, int otherwise,
                   uint32_t extra, uint32_t *axis);
 Value view_index(Interp *in, const Node *node);
 Value view_stack(Interp *in, const Value *values, uint32_t count, Span span);
+
+/* Sum, mean, largest or smallest over a bit set of axes, which vanish. */
+GNode *reduce_axes(Interp *in, Builtin builtin, GNode *node, uint32_t axes, Span span);
+/* The total of `value` [batch] over the split, in in->finish. */
+GNode *batch_total(Interp *in, Builtin builtin, GNode *value, Span span);
+/* A reduction with `axis: batch` of `node`; call->group: of virtual batches. */
+Value reduce_batch(Interp *in, const BuiltinCall *call, GNode *node);
 
 /* ---- init_params.c ---- */
 

@@ -1,6 +1,5 @@
 /* Builtin functions: elementwise ones and reductions. A reduction without an axis takes the batch
- * too; while evaluating it is split into a value per example, which the runtime accumulates over
- * the split, and a TOTAL. */
+ * too (interp_batch.c). */
 #include "compiler/graph/interp.h"
 
 #include <math.h>
@@ -14,7 +13,13 @@ static void sort_argument(BuiltinCall *call, const Argument *argument) {
     } slots[] = {{"axis", offsetof(BuiltinCall, axis)},
                  {"keep", offsetof(BuiltinCall, keep)},
                  {"like", offsetof(BuiltinCall, like)},
-                 {"limit", offsetof(BuiltinCall, limit)}};
+                 {"limit", offsetof(BuiltinCall, limit)},
+                 {"size", offsetof(BuiltinCall, size)},
+                 {"stride", offsetof(BuiltinCall, stride)},
+                 {"dilation", offsetof(BuiltinCall, dilation)},
+                 {"before", offsetof(BuiltinCall, before)},
+                 {"after", offsetof(BuiltinCall, after)},
+                 {"divide", offsetof(BuiltinCall, divide)}};
     if (!argument->name) {
         call->at[call->count] = argument->value;
         call->spans[call->count++] = argument->span;
@@ -128,7 +133,7 @@ static Value stop_gradient(Interp *in, const BuiltinCall *call) {
 
 /* ---- reductions ---- */
 
-static GNode *reduce_axes(Interp *in, Builtin builtin, GNode *node, uint32_t axes, Span span) {
+GNode *reduce_axes(Interp *in, Builtin builtin, GNode *node, uint32_t axes, Span span) {
     Graph *graph = graph_of(in, node);
     Span place = interp_place(in, span);
     if (builtin == BUILTIN_MIN) node = graph_unary(graph, OP_NEG, node, place);
@@ -142,32 +147,6 @@ static GNode *reduce_axes(Interp *in, Builtin builtin, GNode *node, uint32_t axe
     return graph_binary(graph, OP_DIV, node, const_like(in, node, count, span), place);
 }
 
-static TotalKind total_kind(Builtin builtin) {
-    switch (builtin) {
-    case BUILTIN_MEAN: return TOTAL_MEAN;
-    case BUILTIN_SUM: return TOTAL_SUM;
-    case BUILTIN_MAX: return TOTAL_MAX;
-    default: return TOTAL_MIN;
-    }
-}
-
-/* The total of `value` [batch] over the split; equal ones are accumulated once. */
-static GNode *total(Interp *in, Builtin builtin, GNode *value, Span span) {
-    Program *program = in->program;
-    const OutputList *outputs = &in->graph->outputs;
-    uint32_t index = 0;
-    while (index < outputs->count &&
-           (outputs->at[index].value != value || program->totals.at[index] != total_kind(builtin)))
-        index++;
-    if (index == outputs->count) {
-        graph_output(in->graph, OUT_EXAMPLE, index, value);
-        vec_push(program->arena, &program->totals, total_kind(builtin));
-    }
-    Type scalar = {.elem = in->real};
-    return graph_leaf(in->finish, OP_TOTAL, &scalar, false, true, index, NULL,
-                      interp_place(in, span));
-}
-
 static Value reduce_all(Interp *in, Builtin builtin, GNode *node, Span span) {
     uint32_t all = (1u << node->type.rank) - 1;
     if (node->batched && in->mode == MODE_GENERATE)
@@ -177,7 +156,7 @@ static Value reduce_all(Interp *in, Builtin builtin, GNode *node, Span span) {
     if (!node->batched || in->mode != MODE_EVALUATE)
         return value_tensor(reduce_axes(in, builtin, node, all, span));
     node = reduce_axes(in, builtin, node, all & ~1u, span);
-    return value_tensor(total(in, builtin, node, span));
+    return value_tensor(batch_total(in, builtin, node, span));
 }
 
 static bool keep_axis(Interp *in, const BuiltinCall *call, bool *keep) {
@@ -196,7 +175,11 @@ static Value reduction(Interp *in, const BuiltinCall *call) {
     GNode *node = operand(in, call, true);
     bool keep;
     uint32_t axis;
-    if (!node || !keep_axis(in, call, &keep)) return value_error();
+    if (!node) return value_error();
+    if (call->axis && call->axis->value.kind == V_BATCH) return reduce_batch(in, call, node);
+    if (call->group)
+        return interp_fail(in, call->group->span, "'virtual' goes with 'axis: batch' only");
+    if (!keep_axis(in, call, &keep)) return value_error();
     if (call->builtin == BUILTIN_MEAN) node = cast_to(in, node, in->real, call->span);
     if (!call->axis) return reduce_all(in, call->builtin, node, call->span);
     if (!builtin_axis(in, call, node, -1, 0, &axis)) return value_error();
@@ -268,6 +251,9 @@ Value builtin_call(Interp *in, Builtin builtin, const ArgumentList *arguments, S
     case BUILTIN_SUM:
     case BUILTIN_MEAN: return reduction(in, &call);
     case BUILTIN_ARGMAX: return argmax(in, &call);
+    case BUILTIN_GATHER: return builtin_gather(in, &call);
+    case BUILTIN_WINDOW:
+    case BUILTIN_CONTRACT: return builtin_window(in, &call);
     case BUILTIN_UNIFORM:
     case BUILTIN_NORMAL:
     case BUILTIN_RANDINT: return builtin_random(in, &call);

@@ -35,6 +35,7 @@ const char *value_show(Interp *in, Value value) {
         return arena_printf(in->arena, "the %s '%s'", tree_kind_name(value.function->decl->kind),
                             value.function->decl->name);
     case V_ELLIPSIS: return "'...'";
+    case V_BATCH: return "the batch axis";
     case V_ERROR: break;
     }
     return "an error";

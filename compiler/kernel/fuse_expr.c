@@ -3,6 +3,7 @@
 #include "compiler/kernel/fuse.h"
 
 #include <assert.h>
+#include <math.h>
 
 enum { FAILED = -1, NONE = -1 };
 
@@ -74,7 +75,16 @@ static bool to_dims(const Group *group, const Index *at, const Type *type, Index
     return index_refactor(at, type->rank, dims, group->extents, group->axis_count, result);
 }
 
+/* The axes of the index come first. */
+static bool gather_index_of(const Group *group, const GNode *node, const Index *at,
+                            Index *operand) {
+    if (!to_dims(group, at, &node->type, operand)) return false;
+    operand->rank = node->in[1]->type.rank;
+    return true;
+}
+
 bool operand_index_of(const Group *group, const GNode *view, const Index *at, Index *operand) {
+    if (view->op == OP_GATHER) return gather_index_of(group, view, at, operand);
     if (view->op == OP_RESHAPE || op_info[view->op].class != CLASS_VIEW) {
         *operand = *at;
         return true;
@@ -247,14 +257,70 @@ static int build_leaf(Builder *builder, const GNode *node, const Index *at, int 
     }
     case OP_FIELD: return build_field(builder, node, at, guard);
     case OP_TOTAL: {
-        Buffer *total = slot_buffer(fuser, SPACE_TOTAL, node->index, E_F64, 1, NULL);
-        return build_cast(builder, add_load(builder, total, affine_constant(0), NONE, node->span),
-                          elem, node->span);
+        Buffer *total =
+            slot_buffer(fuser, SPACE_TOTAL, node->index, E_F64, type_count(&node->type), NULL);
+        return build_cast(builder, add_load(builder, total, linear, guard, node->span), elem,
+                          node->span);
     }
     case OP_IOTA: return axis_value(builder, linear, node->span);
     case OP_RANDOM: return build_random(builder, node, linear);
     default: assert(!"a leaf"); return FAILED;
     }
+}
+
+/* ---- gathers ---- */
+
+static Buffer *table_buffer(Builder *builder, GNode *table, int64_t *start) {
+    Fuser *fuser = builder->fuser;
+    const GNode *base = table_base(fuser, table);
+    const Info *info = info_of(fuser, base);
+    *start = info->buffer ? info->base : 0;
+    if (info->buffer) return info->buffer;
+    switch (base->op) {
+    case OP_PARAM: return param_buffer(fuser, base);
+    case OP_STATE: return fuser->states[base->index];
+    default: assert(base->op == OP_FLAT_PARAM); return fuser->params;
+    }
+}
+
+static int both(Builder *builder, int a, int b, Span span) {
+    if (a == NONE || b == NONE) return a == NONE ? b : a;
+    return add_op(builder, OP_AND, E_BOOL, (int[]){a, b}, 2, 0, span);
+}
+
+static int row_inside(Builder *builder, int row, int64_t rows, Span span) {
+    int zero = add_const(builder, 0, E_I32, span);
+    int limit = add_const(builder, (double)rows, E_I32, span);
+    int tests[] = {add_op(builder, OP_LE, E_BOOL, (int[]){zero, row}, 2, 0, span),
+                   add_op(builder, OP_LT, E_BOOL, (int[]){row, limit}, 2, 0, span)};
+    return add_op(builder, OP_AND, E_BOOL, tests, 2, 0, span);
+}
+
+static int build_gather(Builder *builder, const GNode *node, const Index *at, int guard) {
+    GNode *table = node->in[0], *index = node->in[1];
+    int64_t rows = table->type.dims[0].size;
+    Elem elem = node->type.elem;
+    Index own, place;
+    if (!to_dims(builder->group, at, &node->type, &own)) return fail_index(builder, node);
+    place = own;
+    place.rank = index->type.rank;
+    int row = build_value(builder, index, &place, guard);
+    if (row == FAILED) return FAILED;
+    Index within = {.rank = own.rank - place.rank};
+    memcpy(within.dims, own.dims + place.rank, within.rank * sizeof *within.dims);
+    memcpy(within.at, own.at + place.rank, within.rank * sizeof *within.at);
+    int inside = graph_is_below(index, rows) ? NONE : row_inside(builder, row, rows, node->span);
+    int64_t start;
+    Expr load = blank(X_LOAD, elem, node->span);
+    load.buffer = table_buffer(builder, table, &start);
+    load.at = affine_add(index_linear(&within), affine_constant(start));
+    load.guard = both(builder, guard, inside, node->span);
+    load.lookup = row;
+    load.pitch = type_count(&table->type) / rows;
+    int value = add_expr(builder, &load);
+    if (inside == NONE) return value;
+    int none = add_const(builder, elem_is_real(elem) ? (double)NAN : -1, elem, node->span);
+    return add_op(builder, OP_SELECT, elem, (int[]){inside, value, none}, 3, 0, node->span);
 }
 
 /* ---- nodes ---- */
@@ -264,6 +330,7 @@ int build_operation(Builder *builder, const GNode *node, const Index *at, int gu
     if (class == CLASS_LEAF) return build_leaf(builder, node, at, guard);
     if (class == CLASS_VIEW || class == CLASS_REDUCE || node->op == OP_STOP)
         return build_view(builder, node, at, guard);
+    if (class == CLASS_GATHER) return build_gather(builder, node, at, guard);
     int in[3] = {NONE, NONE, NONE};
     for (uint32_t i = 0; i < node->in_count; i++) {
         in[i] = build_value(builder, node->in[i], at, guard);

@@ -17,9 +17,12 @@ Buffer *buffer_new(Fuser *fuser, const char *name, Elem elem, int64_t count, Spa
 
 Buffer *slot_buffer(Fuser *fuser, Space space, uint32_t slot, Elem elem, int64_t count,
                     const char *name) {
-    for (uint32_t i = 0; i < fuser->slots.count; i++)
-        if (fuser->slots.at[i]->space == space && fuser->slots.at[i]->slot == slot)
-            return fuser->slots.at[i];
+    for (uint32_t i = 0; i < fuser->slots.count; i++) {
+        Buffer *known = fuser->slots.at[i];
+        if (known->space != space || known->slot != slot) continue;
+        if (known->count < count) known->count = count; /* totals: a vector begins with a number */
+        return known;
+    }
     static const char *const names[] = {[SPACE_FIELD] = "field",
                                         [SPACE_EXAMPLE] = "example",
                                         [SPACE_TOTAL] = "total",
