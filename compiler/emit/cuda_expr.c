@@ -295,7 +295,9 @@ static Shown show_load(CudaPrinter *p, int expr) {
     bool test = x->elem == E_BOOL;
     if (test) element = arena_printf(p->arena, "%s != 0", element);
     if (x->guard < 0) return (Shown){element, test};
-    const char *guard = closed(p, show(p, x->guard));
+    Shown shown = show(p, x->guard);
+    bool name = strlen(shown.text) + strlen(element) > MOST_INLINE && !is_leaf(p, x->guard);
+    const char *guard = closed(p, name ? give_name(p, x->guard, shown.text) : shown);
     if (test) return (Shown){arena_printf(p->arena, "%s && %s", guard, element), true};
     return (Shown){arena_printf(p->arena, "%s ? %s : %s", guard, element, literal(p, x->elem, 0)),
                    true};
@@ -541,7 +543,7 @@ static Shown show(CudaPrinter *p, int expr) {
     case X_OP: shown = show_op(p, expr); break;
     case X_CONST: return (Shown){literal(p, x->elem, x->number), false};
     case X_LOAD: shown = show_load(p, expr); break;
-    case X_AXIS: return show_axis(p, x);
+    case X_AXIS: shown = show_axis(p, x); break;
     case X_RESULT: return (Shown){p->results[x->index][x->word], false};
     case X_STEP: return show_step(p, x);
     case X_LEAF:
@@ -551,6 +553,7 @@ static Shown show(CudaPrinter *p, int expr) {
     }
     if (p->names[expr]) return (Shown){p->names[expr], false};
     bool keep = p->uses[expr] > 1 || strlen(shown.text) > MOST_INLINE;
+    if (x->kind == X_AXIS && !shown.compound) keep = false;
     return keep ? give_name(p, expr, shown.text) : shown;
 }
 
