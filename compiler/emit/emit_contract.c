@@ -1,216 +1,34 @@
-/* Contractions: register-tiled matrix products with packing and epilogue.
+/* Contractions: register-tiled matrix products by blocks, with epilogue.
  *
- *     for n tile:           columns [n0, n0 + tile_n), tile_n = tile_n_vectors * lanes
- *         pack b's panel    [k][tile_n], the same workspace for all: it stays in the cache
- *         for m tile:       rows [m0, m0 + tile_m)
- *             for k:        tile[r][c] = fma(a[m0 + r, k], b[k, n0 + c], tile[r][c])
- *             epilogue stages on the tile, in registers
+ *     for m block:              block_m rows, or all
+ *       for k block:            block_k terms, or all
+ *         pack the block of a   if it is not read in place
+ *         for n tile:           columns [n0, n0 + tile_n), tile_n = tile_n_vectors * lanes
+ *             pack b's panel    [k][tile_n], the same workspace for all: it stays in the cache
+ *             for m tile:       rows [m0, m0 + tile_m)
+ *                 for k:        tile[r][c] = fma(a[m0 + r, k], b[k, n0 + c], tile[r][c])
+ *                 after the last block of k the epilogue stages, on the tile in registers;
+ *                 after others the tile waits in `sums`
  *
- * (the loop order of Goto and van de Geijn, 2008, without the blocks over k: a panel of b streams
- * from the second-level cache fast enough). With rows_outer the loops over tiles change places.
- * The last rows and columns have tiles of their own shape, the last vector a constant mask. Each
- * element is one accumulator, summed over ascending k: all tile shapes and orders give the same
- * bits.
+ * (the loop order of Goto and van de Geijn, 2008; a panel of b streams from the second-level cache
+ * fast enough, so most contractions are one block). With rows_outer the loops over tiles change
+ * places. The last rows and columns have tiles of their own shape, the last vector a constant mask.
+ * Each element is one accumulator, summed over ascending k: all blocks, tile shapes and orders give
+ * the same bits.
  *
- * Workspaces: pack_b holds k * tile_n elements at least; pack_a holds all of a, m * k, in row-major
- * order if a runs along k in memory, else [k][m]. */
-#include "compiler/emit/emit_nest.h"
+ * Workspaces: pack_b holds block_k * tile_n elements at least; pack_a holds a block of a in runs
+ * along pack_a_along, at the pitch for which it has room; sums holds block_m rows of all columns,
+ * rounded up to whole vectors. */
+#include "compiler/emit/emit_contract.h"
 
 #include <assert.h>
-
-typedef struct {
-    uint32_t at, last; /* stage numbers: the contraction's, the last epilogue's */
-    const Contraction *shape;
-    int a, b; /* expressions: the kernel's, or loads of packed operands */
-    uint32_t lanes, tile_n;
-    Sums *sums; /* of the epilogue stages, from at + 1 on */
-} Product;
-
-/* A register tile, or with rows 0 a panel: vectors of columns, the last with `last_valid` lanes. */
-typedef struct {
-    uint32_t rows, vectors, last_valid;
-} Tile;
 
 static int64_t extent(const Emitter *e, uint32_t axis) {
     return e->kernel->axes[axis].extent;
 }
 
-/* ---- packing ---- */
-
-static int add_load(Emitter *e, Buffer *buffer, const Affine *at) {
-    int expr = (int)e->expr_count++;
-    e->exprs[expr] = (Expr){.kind = X_LOAD,
-                            .elem = buffer->elem,
-                            .buffer = buffer,
-                            .at = *at,
-                            .gather = -1,
-                            .guard = -1,
-                            .lookup = -1,
-                            .in = {-1, -1, -1}};
-    e->late[expr] = true;
-    for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
-        if (at->coeff[axis]) e->axes_of[expr] |= 1u << axis;
-    return expr;
-}
-
-/* Does some load under `expr` run along `fast` in memory, and across `slow`? */
-static bool runs_along(const Emitter *e, int expr, uint32_t fast, uint32_t slow) {
-    const Expr *x = &e->exprs[expr];
-    if (x->kind == X_LOAD)
-        return x->at.coeff[fast] == 1 && x->gather != (int)fast && x->at.coeff[slow] != 1 &&
-               x->at.coeff[slow] != 0;
-    if (x->kind != X_OP) return false;
-    for (int i = 0; i < op_info[x->op].arity; i++)
-        if (runs_along(e, x->in[i], fast, slow)) return true;
-    return false;
-}
-
-typedef struct {
-    int value;
-    const Buffer *to;
-    Affine at;
-} Copying;
-
-static void copy_point(Emitter *e, void *context, uint32_t copy) {
-    const Copying *copying = context;
-    (void)copy;
-    LLVMValueRef value = emit_vector(e, copying->value);
-    emit_store(e, copying->to, &copying->at, value, e->lanes > 1);
-}
-
-/* All of a, vectorised along the axis on which it lies in memory. */
-static void pack_a(Emitter *e, Product *p) {
-    const Contraction *shape = p->shape;
-    bool along_m = runs_along(e, shape->a, shape->m, shape->k);
-    uint32_t fast = along_m ? shape->m : shape->k, slow = along_m ? shape->k : shape->m;
-    Copying copying = {.value = shape->a, .to = shape->pack_a};
-    copying.at.coeff[fast] = 1;
-    copying.at.coeff[slow] = extent(e, fast);
-    int vector_axis = e->vector_axis;
-    if (e->lanes > 1) e->vector_axis = (int)fast;
-    Loop loop = loop_begin(e, slow, 0, extent(e, slow), 1);
-    int64_t vectors = (extent(e, fast) + e->lanes - 1) / e->lanes;
-    for_vectors(e, fast, vectors < 4 ? (uint32_t)vectors : 4, copy_point, &copying);
-    loop_end(e, &loop);
-    e->vector_axis = vector_axis;
-    p->a = add_load(e, shape->pack_a, &copying.at);
-}
-
-static LLVMValueRef column(const Emitter *e, uint32_t number) {
-    return LLVMConstInt(LLVMInt64TypeInContext(e->context), number, false);
-}
-
-/* panel[k + row][column] = value, at the loop's k. */
-static void store_panel(Emitter *e, const Product *p, int64_t row, LLVMValueRef at_column,
-                        LLVMValueRef value) {
-    const Buffer *panel = p->shape->pack_b;
-    Affine at = {.offset = row * p->tile_n};
-    at.coeff[p->shape->k] = p->tile_n;
-    LLVMValueRef pointer = emit_pointer(e, panel, &at);
-    pointer =
-        LLVMBuildInBoundsGEP2(e->builder, elem_type(e, panel->elem), pointer, &at_column, 1, "");
-    LLVMValueRef store = LLVMBuildStore(e->builder, value, pointer);
-    LLVMSetAlignment(store, elem_bytes(panel->elem));
-}
-
-/* Rows [from, to), `unroll` at a time. */
-static void pack_row_loop(Emitter *e, const Product *p, const Tile *tile, int64_t from, int64_t to,
-                          int64_t unroll) {
-    uint32_t k = p->shape->k, n = p->shape->n;
-    Loop loop = loop_begin(e, k, from, to, unroll);
-    for (int64_t row = 0; row < unroll; row++)
-        for (uint32_t c = 0; c < tile->vectors; c++) {
-            e->shift[k] = row;
-            e->shift[n] = c * p->lanes;
-            e->valid = c + 1 == tile->vectors ? tile->last_valid : p->lanes;
-            LLVMValueRef value = emit_vector(e, p->shape->b);
-            place_here(e);
-            e->shift[k] = 0;
-            store_panel(e, p, row, column(e, c * p->lanes), value);
-        }
-    loop_end(e, &loop);
-    e->shift[k] = e->shift[n] = 0;
-}
-
-/* Full vectors are stored, so that a tile reads the panel without a mask; what is in the lanes past
- * the last column stays in the lanes past the last column. */
-static void pack_rows(Emitter *e, const Product *p, const Tile *tile) {
-    int64_t rows = extent(e, p->shape->k), whole = rows / 2 * 2;
-    if (whole) pack_row_loop(e, p, tile, 0, whole, 2);
-    if (whole < rows) pack_row_loop(e, p, tile, whole, rows, 1);
-}
-
-/* rows[i] of `lanes` vectors -> columns: log2(lanes) rounds of interleaving row i with row i +
- * lanes/2. */
-static void transpose(Emitter *e, LLVMValueRef *rows, uint32_t lanes) {
-    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
-    LLVMValueRef low[64], high[64], next[64];
-    for (uint32_t i = 0; i < lanes; i++) {
-        uint32_t from = i / 2 + (i % 2 ? lanes : 0);
-        low[i] = LLVMConstInt(i32, from, false);
-        high[i] = LLVMConstInt(i32, from + lanes / 2, false);
-    }
-    LLVMValueRef low_mask = LLVMConstVector(low, lanes), high_mask = LLVMConstVector(high, lanes);
-    for (uint32_t round = 1; round < lanes; round *= 2) {
-        for (uint32_t i = 0; i < lanes / 2; i++) {
-            LLVMValueRef a = rows[i], b = rows[i + lanes / 2];
-            next[2 * i] = LLVMBuildShuffleVector(e->builder, a, b, low_mask, "");
-            next[2 * i + 1] = LLVMBuildShuffleVector(e->builder, a, b, high_mask, "");
-        }
-        memcpy(rows, next, lanes * sizeof *rows);
-    }
-}
-
-/* lanes columns of the panel, from column `at` (a loop variable) on; `valid` of them exist. */
-typedef struct {
-    const Product *p;
-    LLVMValueRef at;
-    uint32_t valid;
-} Block;
-
-static void transpose_point(Emitter *e, void *context, uint32_t copy) {
-    const Block *block = context;
-    const Contraction *shape = block->p->shape;
-    LLVMTypeRef elem = elem_type(e, shape->pack_b->elem);
-    LLVMValueRef rows[64];
-    (void)copy;
-    for (uint32_t i = 0; i < e->lanes; i++) {
-        e->shift[shape->n] = i;
-        rows[i] = i < block->valid ? emit_vector(e, shape->b) : LLVMConstNull(vector_of(e, elem));
-    }
-    e->shift[shape->n] = 0;
-    place_here(e);
-    transpose(e, rows, e->lanes);
-    for (uint32_t i = 0; i < e->valid; i++) store_panel(e, block->p, i, block->at, rows[i]);
-}
-
-/* Blocks of columns in [from, to) of the panel whose first column is `first`. */
-static void transpose_blocks(Emitter *e, const Product *p, LLVMValueRef first, uint32_t from,
-                             uint32_t to, uint32_t valid) {
-    Loop loop = loop_begin(e, p->shape->n, from, to, p->lanes);
-    Block block = {p, e->axis[p->shape->n], valid};
-    e->axis[p->shape->n] = LLVMBuildNSWAdd(e->builder, first, block.at, "");
-    for_vectors(e, p->shape->k, 1, transpose_point, &block);
-    loop_end(e, &loop);
-}
-
-static void pack_b(Emitter *e, const Product *p, const Tile *tile) {
-    const Contraction *shape = p->shape;
-    if (e->lanes == 1 || !runs_along(e, shape->b, shape->k, shape->n)) {
-        pack_rows(e, p, tile);
-        return;
-    }
-    int vector_axis = e->vector_axis;
-    e->vector_axis = (int)shape->k;
-    LLVMValueRef first = e->axis[shape->n];
-    uint32_t scope = e->axis_scope[shape->n];
-    uint32_t columns = tile->vectors * p->lanes, whole = columns;
-    if (tile->last_valid < p->lanes) whole -= p->lanes;
-    if (whole) transpose_blocks(e, p, first, 0, whole, p->lanes);
-    if (whole < columns) transpose_blocks(e, p, first, whole, columns, tile->last_valid);
-    e->axis[shape->n] = first;
-    e->axis_scope[shape->n] = scope;
-    e->vector_axis = vector_axis;
+static LLVMValueRef number(const Emitter *e, int64_t value) {
+    return LLVMConstInt(LLVMInt64TypeInContext(e->context), (unsigned long long)value, true);
 }
 
 /* ---- the register tile ---- */
@@ -242,13 +60,16 @@ static void tile_step(Emitter *e, const Product *p, const Tile *tile, LLVMValueR
 static void tile_loop(Emitter *e, const Product *p, const Tile *tile, LLVMValueRef *sums) {
     uint32_t k = p->shape->k, count = tile->rows * tile->vectors;
     LLVMValueRef *carried = arena_alloc(e->arena, count * sizeof *carried);
-    Loop loop = loop_begin(e, k, 0, extent(e, k), 1);
-    if (loop.repeats)
+    Loop loop = loop_begin(e, k, 0, p->terms, 1);
+    if (loop.repeats) {
+        LLVMPositionBuilderBefore(e->builder, LLVMGetFirstInstruction(loop.header));
         for (uint32_t i = 0; i < count; i++) {
             carried[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(sums[i]), "");
             LLVMAddIncoming(carried[i], &sums[i], &loop.before, 1);
             sums[i] = carried[i];
         }
+        place_here(e);
+    }
     tile_step(e, p, tile, sums);
     if (loop.repeats)
         for (uint32_t i = 0; i < count; i++) LLVMAddIncoming(carried[i], &sums[i], &e->here, 1);
@@ -275,14 +96,61 @@ static void tile_epilogue(Emitter *e, const Product *p, const Tile *tile,
     scope_leave(e);
 }
 
+/* ---- sums between blocks of k ---- */
+
+static int64_t sums_pitch(const Emitter *e, const Product *p) {
+    return (extent(e, p->shape->n) + p->lanes - 1) / p->lanes * p->lanes;
+}
+
+static void clear_sums(Emitter *e, const Product *p) {
+    const Buffer *sums = p->shape->sums;
+    LLVMTypeRef i8 = LLVMInt8TypeInContext(e->context);
+    LLVMValueRef bytes = number(e, p->rows * sums_pitch(e, p) * elem_bytes(sums->elem));
+    place_here(e);
+    LLVMBuildMemSet(e->builder, base_of(e, sums), LLVMConstNull(i8), bytes, elem_bytes(sums->elem));
+}
+
+/* Of vector c in row r of the tile. */
+static LLVMValueRef sums_pointer(Emitter *e, const Product *p, uint32_t r, uint32_t c) {
+    const Buffer *sums = p->shape->sums;
+    Affine row = {.offset = r * sums_pitch(e, p) + c * p->lanes};
+    row.coeff[p->shape->m] = sums_pitch(e, p);
+    LLVMValueRef pointer = emit_pointer_within(e, sums, &row), column = e->axis[p->shape->n];
+    LLVMTypeRef type = elem_type(e, sums->elem);
+    return LLVMBuildInBoundsGEP2(e->builder, type, pointer, &column, 1, "");
+}
+
+static void load_sums(Emitter *e, const Product *p, const Tile *tile, LLVMValueRef *sums) {
+    LLVMTypeRef type = vector_of(e, elem_type(e, p->shape->sums->elem));
+    for (uint32_t r = 0; r < tile->rows; r++)
+        for (uint32_t c = 0; c < tile->vectors; c++) {
+            LLVMValueRef *sum = &sums[r * tile->vectors + c];
+            *sum = LLVMBuildLoad2(e->builder, type, sums_pointer(e, p, r, c), "");
+            LLVMSetAlignment(*sum, elem_bytes(p->shape->sums->elem));
+        }
+}
+
+static void store_sums(Emitter *e, const Product *p, const Tile *tile, const LLVMValueRef *sums) {
+    for (uint32_t r = 0; r < tile->rows; r++)
+        for (uint32_t c = 0; c < tile->vectors; c++)
+            emit_store_whole(e, p->shape->sums, sums_pointer(e, p, r, c),
+                             sums[r * tile->vectors + c]);
+}
+
 static void emit_tile(Emitter *e, const Product *p, const Tile *tile) {
     uint32_t count = tile->rows * tile->vectors;
     LLVMValueRef *sums = arena_alloc(e->arena, count * sizeof *sums);
     LLVMTypeRef type = vector_of(e, elem_type(e, e->exprs[p->shape->a].elem));
     for (uint32_t i = 0; i < count; i++) sums[i] = LLVMConstNull(type);
+    if (p->shape->sums) load_sums(e, p, tile, sums);
     tile_loop(e, p, tile, sums);
-    tile_epilogue(e, p, tile, sums);
+    if (p->last_block)
+        tile_epilogue(e, p, tile, sums);
+    else
+        store_sums(e, p, tile, sums);
 }
+
+/* ---- a block ---- */
 
 /* An axis in whole tiles, then the rest as one tile. */
 typedef struct {
@@ -302,13 +170,20 @@ static Tile panel_of(const Product *p, int64_t columns, int64_t rows) {
     return (Tile){(uint32_t)rows, vectors, (uint32_t)(columns - (vectors - 1) * p->lanes)};
 }
 
+/* A loop over columns, from which a packed panel counts. */
+static Loop columns_begin(Emitter *e, const Product *p, const Range *columns) {
+    Loop loop = loop_begin(e, p->shape->n, columns->from, columns->to, columns->step);
+    e->within[p->shape->n] = number(e, 0);
+    return loop;
+}
+
 /* Panels of b, each for all rows. */
 static void emit_panels(Emitter *e, const Product *p) {
     Range rows[2], columns[2];
-    uint32_t row_ranges = cut(extent(e, p->shape->m), p->shape->tile_m, rows);
+    uint32_t row_ranges = cut(p->rows, p->shape->tile_m, rows);
     uint32_t column_ranges = cut(extent(e, p->shape->n), p->tile_n, columns);
     for (uint32_t c = 0; c < column_ranges; c++) {
-        Loop across = loop_begin(e, p->shape->n, columns[c].from, columns[c].to, columns[c].step);
+        Loop across = columns_begin(e, p, &columns[c]);
         Tile panel = panel_of(p, columns[c].step, 0);
         if (p->shape->pack_b) pack_b(e, p, &panel);
         for (uint32_t r = 0; r < row_ranges; r++) {
@@ -324,18 +199,79 @@ static void emit_panels(Emitter *e, const Product *p) {
 /* Tiles of rows, each for all columns: a is read once, b stays in the cache. */
 static void emit_strips(Emitter *e, const Product *p) {
     Range rows[2], columns[2];
-    uint32_t row_ranges = cut(extent(e, p->shape->m), p->shape->tile_m, rows);
+    uint32_t row_ranges = cut(p->rows, p->shape->tile_m, rows);
     uint32_t column_ranges = cut(extent(e, p->shape->n), p->tile_n, columns);
     for (uint32_t r = 0; r < row_ranges; r++) {
         Loop down = loop_begin(e, p->shape->m, rows[r].from, rows[r].to, rows[r].step);
         for (uint32_t c = 0; c < column_ranges; c++) {
-            Loop across =
-                loop_begin(e, p->shape->n, columns[c].from, columns[c].to, columns[c].step);
+            Loop across = columns_begin(e, p, &columns[c]);
             Tile tile = panel_of(p, columns[c].step, rows[r].step);
             emit_tile(e, p, &tile);
             loop_end(e, &across);
         }
         loop_end(e, &down);
+    }
+}
+
+static void emit_block(Emitter *e, const Product *p) {
+    if (p->shape->pack_a) pack_a(e, p);
+    if (p->shape->rows_outer)
+        emit_strips(e, p);
+    else
+        emit_panels(e, p);
+}
+
+/* ---- blocks ---- */
+
+typedef struct {
+    Loop loop;
+    uint32_t axis;
+    bool open;
+} Blocks;
+
+/* Blocks of range->step from range->from on; no loop where one block is all there is. */
+static Blocks blocks_begin(Emitter *e, uint32_t axis, const Range *range) {
+    Blocks blocks = {.axis = axis, .open = range->step < extent(e, axis)};
+    if (!blocks.open) return blocks;
+    blocks.loop = loop_begin(e, axis, range->from, range->to, range->step);
+    e->start[axis] = e->axis[axis];
+    return blocks;
+}
+
+static void blocks_end(Emitter *e, Blocks *blocks) {
+    e->start[blocks->axis] = NULL;
+    if (blocks->open) loop_end(e, &blocks->loop);
+}
+
+static void emit_terms(Emitter *e, Product *p, const Range *range, bool last) {
+    p->terms = range->step;
+    p->last_block = last;
+    Blocks blocks = blocks_begin(e, p->shape->k, range);
+    emit_block(e, p);
+    blocks_end(e, &blocks);
+}
+
+/* All blocks of k but the last leave sums behind. */
+static void emit_rows(Emitter *e, Product *p) {
+    int64_t all = extent(e, p->shape->k), block = p->shape->block_k ? p->shape->block_k : all;
+    int64_t before = (all - 1) / block * block;
+    assert(!before == !p->shape->sums);
+    if (before) {
+        clear_sums(e, p);
+        emit_terms(e, p, &(Range){0, before, block}, false);
+    }
+    emit_terms(e, p, &(Range){before, all, all - before}, true);
+}
+
+static void emit_blocks(Emitter *e, Product *p) {
+    int64_t all = extent(e, p->shape->m);
+    Range rows[2];
+    uint32_t ranges = cut(all, p->shape->block_m ? p->shape->block_m : all, rows);
+    for (uint32_t i = 0; i < ranges; i++) {
+        p->rows = rows[i].step;
+        Blocks blocks = blocks_begin(e, p->shape->m, &rows[i]);
+        emit_rows(e, p);
+        blocks_end(e, &blocks);
     }
 }
 
@@ -366,20 +302,9 @@ uint32_t emit_contraction(Emitter *e, uint32_t at) {
     p.sums = arena_alloc(e->arena, (p.last - at + 1) * sizeof *p.sums);
     for (uint32_t i = at + 1; i <= p.last; i++)
         p.sums[i - at - 1] = sums_open(e, &e->kernel->stages.at[i], 1);
-    if (shape->pack_a) pack_a(e, &p);
-    if (shape->pack_b) {
-        Affine panel = {.offset = 0};
-        panel.coeff[shape->k] = p.tile_n;
-        panel.coeff[shape->n] = 1;
-        p.b = e->panel = add_load(e, shape->pack_b, &panel);
-        e->panel_axis = shape->n;
-    }
     assert(!shape->rows_outer || !shape->pack_b);
-    if (shape->rows_outer)
-        emit_strips(e, &p);
-    else
-        emit_panels(e, &p);
-    e->panel = -1;
+    pack_open(e, &p);
+    emit_blocks(e, &p);
     e->valid = e->lanes;
     for (uint32_t i = at + 1; i <= p.last; i++) sums_close(e, i, &p.sums[i - at - 1], true);
     return p.last;

@@ -66,8 +66,19 @@ static LLVMValueRef lane_numbers(Emitter *e, LLVMTypeRef type, int64_t step) {
 
 /* ---- where ---- */
 
+static uint32_t all_axes(const Emitter *e) {
+    return e->kernel->axis_count + e->kernel->part_count;
+}
+
+uint32_t vector_axes(const Emitter *e) {
+    if (e->lanes == 1 || e->vector_axis < 0) return 0;
+    const Axis *axis = &e->kernel->axes[e->vector_axis];
+    uint32_t set = 1u << e->vector_axis;
+    return axis->of && axis->below == 1 ? set | 1u << (axis->of - 1) : set;
+}
+
 bool is_vector(const Emitter *e, int expr) {
-    return e->lanes > 1 && e->vector_axis >= 0 && (e->axes_of[expr] >> e->vector_axis & 1);
+    return e->axes_of[expr] & vector_axes(e);
 }
 
 static uint32_t later(uint32_t a, uint32_t b) {
@@ -76,7 +87,7 @@ static uint32_t later(uint32_t a, uint32_t b) {
 
 uint32_t scope_of(const Emitter *e, int expr) {
     uint32_t scope = e->late[expr] ? e->stage_scope : 0;
-    for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
+    for (uint32_t axis = 0; axis < all_axes(e); axis++)
         if (e->axes_of[expr] >> axis & 1) scope = later(scope, e->axis_scope[axis]);
     if (e->axes_of[expr] & e->epilogue_axes) scope = later(scope, e->epilogue_scope);
     return scope;
@@ -86,8 +97,8 @@ static uint64_t key_of(const Emitter *e, uint32_t axes) {
     uint64_t key = (uint64_t)(e->vector_axis + 1) << 56;
     for (int i = 0; i < MAX_SHIFTED; i++)
         if (e->shifted[i] >= 0 && (axes >> e->shifted[i] & 1)) {
-            assert(e->shift[e->shifted[i]] < 1 << 16);
-            key |= (uint64_t)e->shift[e->shifted[i]] << (16 * i);
+            assert(e->shift[e->shifted[i]] < 1 << 14);
+            key |= (uint64_t)e->shift[e->shifted[i]] << (14 * i);
         }
     return key;
 }
@@ -121,82 +132,192 @@ static LLVMValueRef offset_pointer(Emitter *e, LLVMTypeRef type, LLVMValueRef ba
     return LLVMBuildInBoundsGEP2(e->builder, type, base, &index, 1, "");
 }
 
-/* The loops' part of sum coeff[a] * axis[a], without shifts and constant, over `axes`; added from
+/* The loops' part of sum coeff[a] * values[a], without shifts and constant, over `axes`; added from
  * the outermost scope inwards, each sum in its own scope. *scope: where it is known. */
-static LLVMValueRef affine_sum(Emitter *e, const Affine *at, uint32_t axes, LLVMValueRef start,
-                               uint32_t *scope) {
+static LLVMValueRef affine_sum(Emitter *e, const Affine *at, const LLVMValueRef *values,
+                               uint32_t axes, LLVMValueRef start, uint32_t *scope) {
     LLVMValueRef sum = start;
     for (uint32_t level = 0; level <= e->top; level++)
-        for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++) {
+        for (uint32_t axis = 0; axis < all_axes(e); axis++) {
             if (!(axes >> axis & 1) || !at->coeff[axis] || e->axis_scope[axis] != level) continue;
             *scope = later(*scope, level);
             place_at(e, *scope);
             LLVMValueRef term =
-                LLVMBuildNSWMul(e->builder, e->axis[axis], i64(e, at->coeff[axis]), "");
+                LLVMBuildNSWMul(e->builder, values[axis], i64(e, at->coeff[axis]), "");
             sum = LLVMBuildNSWAdd(e->builder, sum, term, "");
         }
     return sum;
 }
 
-static int64_t affine_shift(const Emitter *e, const Affine *at, uint32_t axes) {
+static int64_t affine_shift(const Emitter *e, const Affine *at) {
     int64_t sum = at->offset;
-    for (int i = 0; i < MAX_SHIFTED; i++) {
-        int axis = e->shifted[i];
-        if (axis >= 0 && (axes >> axis & 1)) sum += at->coeff[axis] * e->shift[axis];
-    }
+    for (int i = 0; i < MAX_SHIFTED; i++)
+        if (e->shifted[i] >= 0) sum += at->coeff[e->shifted[i]] * e->shift[e->shifted[i]];
     return sum;
 }
 
 static uint32_t affine_axes(const Emitter *e, const Affine *at) {
     uint32_t axes = 0;
-    for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
+    for (uint32_t axis = 0; axis < all_axes(e); axis++)
         if (at->coeff[axis]) axes |= 1u << axis;
     return axes;
 }
 
-/* index[gather axis] as i64; a vector where the vector axis is gathered. */
-static LLVMValueRef gathered(Emitter *e, int axis, uint32_t *scope) {
+static uint32_t axes_scope(const Emitter *e, uint32_t axes) {
+    uint32_t scope = 0;
+    for (uint32_t axis = 0; axis < all_axes(e); axis++)
+        if (axes >> axis & 1) scope = later(scope, e->axis_scope[axis]);
+    return scope;
+}
+
+/* Elements from one lane to the next. */
+static int64_t lane_stride(const Emitter *e, const Affine *at) {
+    int64_t stride = 0;
+    uint32_t moving = vector_axes(e);
+    for (uint32_t axis = 0; axis < all_axes(e); axis++)
+        if (moving >> axis & 1) stride += at->coeff[axis];
+    return stride;
+}
+
+/* Affine form as i64 at the current shifts; a vector if lanes step along it. */
+static LLVMValueRef affine_value(Emitter *e, const Affine *at, uint32_t place) {
+    uint32_t scope = 0;
+    LLVMTypeRef wide = LLVMInt64TypeInContext(e->context);
+    LLVMValueRef sum = affine_sum(e, at, e->axis, ~0u, i64(e, 0), &scope);
+    place_at(e, place);
+    sum = LLVMBuildNSWAdd(e->builder, sum, i64(e, affine_shift(e, at)), "");
+    if (!(affine_axes(e, at) & vector_axes(e))) return sum;
+    LLVMValueRef lanes = lane_numbers(e, wide, lane_stride(e, at));
+    return LLVMBuildAdd(e->builder, splat(e, sum), lanes, "");
+}
+
+/* How a load finds its element: base + run + gathered row + rest / divide + lookup * pitch. `run`
+ * is affine and divided already; what does not divide evenly is `rest`. */
+typedef struct {
+    int expr;
+    const Expr *x;
+    Affine run, rest;
+    bool row_varies, lookup_varies, rest_varies; /* from lane to lane */
+} Place;
+
+static Place place_of(const Emitter *e, int expr) {
+    const Expr *x = &e->exprs[expr];
+    Place place = {.expr = expr, .x = x, .run = x->at};
+    int64_t divide = x->divide > 1 ? x->divide : 1;
+    for (uint32_t axis = 0; axis < all_axes(e); axis++) {
+        if (x->at.coeff[axis] % divide) place.rest.coeff[axis] = x->at.coeff[axis];
+        place.run.coeff[axis] = x->at.coeff[axis] % divide ? 0 : x->at.coeff[axis] / divide;
+    }
+    if (x->at.offset % divide) place.rest.offset = x->at.offset;
+    place.run.offset = x->at.offset % divide ? 0 : x->at.offset / divide;
+    uint32_t moving = is_vector(e, expr) ? vector_axes(e) : 0;
+    place.row_varies = x->gather >= 0 && (moving >> x->gather & 1);
+    place.lookup_varies = x->lookup >= 0 && (moving & e->axes_of[x->lookup]);
+    place.rest_varies = moving & affine_axes(e, &place.rest);
+    if (x->gather >= 0) place.run.coeff[x->gather] = 0;
+    return place;
+}
+
+/* index[gather axis] times its stride; a vector where it varies from lane to lane. */
+static LLVMValueRef gathered(Emitter *e, const Place *place, uint32_t *scope) {
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), wide = LLVMInt64TypeInContext(e->context);
+    int axis = place->x->gather;
     *scope = later(*scope, e->axis_scope[axis]);
     place_at(e, *scope);
     LLVMValueRef at = LLVMBuildNSWAdd(e->builder, e->axis[axis], i64(e, e->shift[axis]), "");
-    LLVMValueRef pointer = offset_pointer(e, i32, base_of(e, e->kernel->index), at);
-    if (axis != e->vector_axis || e->lanes == 1) {
-        LLVMValueRef row = LLVMBuildLoad2(e->builder, i32, pointer, "");
-        return LLVMBuildSExt(e->builder, row, wide, "");
+    LLVMValueRef pointer = offset_pointer(e, i32, base_of(e, e->kernel->index), at), row;
+    if (place->row_varies) {
+        LLVMTypeRef types[] = {vector_of(e, i32), LLVMTypeOf(pointer)};
+        LLVMValueRef arguments[] = {pointer, LLVMConstInt(i32, 4, false), lane_mask(e, e->valid),
+                                    LLVMConstNull(types[0])};
+        row = emit_intrinsic(e, "llvm.masked.load", types, 2, arguments, 4);
+        row = LLVMBuildSExt(e->builder, row, vector_of(e, wide), "");
+    } else {
+        row = LLVMBuildSExt(e->builder, LLVMBuildLoad2(e->builder, i32, pointer, ""), wide, "");
     }
-    LLVMTypeRef types[] = {vector_of(e, i32), LLVMTypeOf(pointer)};
-    LLVMValueRef arguments[] = {pointer, LLVMConstInt(i32, 4, false), lane_mask(e, e->valid),
-                                LLVMConstNull(types[0])};
-    LLVMValueRef rows = emit_intrinsic(e, "llvm.masked.load", types, 2, arguments, 4);
-    return LLVMBuildSExt(e->builder, rows, vector_of(e, wide), "");
+    LLVMValueRef stride = integer_like(LLVMTypeOf(row), place->x->at.coeff[axis]);
+    return LLVMBuildNSWMul(e->builder, row, stride, "");
 }
 
-/* Pointer to the load's element for lane 0, without shifts and constant: these are added to it in
- * the place of use. A gathered scalar axis is in it, with its shift. */
-static LLVMValueRef load_pointer(Emitter *e, int expr) {
-    const Expr *x = &e->exprs[expr];
-    uint32_t axes = affine_axes(e, &x->at), scope = e->late[expr] ? e->stage_scope : 0;
-    if (expr == e->panel) axes &= ~(1u << e->panel_axis);
-    bool scalar_gather = x->gather >= 0 && (x->gather != e->vector_axis || e->lanes == 1);
-    if (x->gather >= 0) axes &= ~(1u << x->gather);
-    for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
-        if (axes >> axis & 1) scope = later(scope, e->axis_scope[axis]);
-    if (scalar_gather) scope = later(scope, e->axis_scope[x->gather]);
-    uint64_t key = scalar_gather ? key_of(e, 1u << x->gather) : 0;
-    LLVMValueRef known = recall(e, &e->pointers[expr], scope, key)->value;
+/* lookup * pitch. Where the guard is false its value is anything, and so is the place. */
+static LLVMValueRef looked_up(Emitter *e, const Place *place, uint32_t *scope) {
+    int lookup = place->x->lookup;
+    LLVMTypeRef wide = LLVMInt64TypeInContext(e->context);
+    LLVMValueRef row = place->lookup_varies ? emit_vector(e, lookup) : emit_value(e, lookup);
+    *scope = later(*scope, scope_of(e, lookup));
+    place_at(e, *scope);
+    row = LLVMBuildSExt(e->builder, row, place->lookup_varies ? vector_of(e, wide) : wide, "");
+    return LLVMBuildMul(e->builder, row, integer_like(LLVMTypeOf(row), place->x->pitch), "");
+}
+
+static LLVMValueRef divided(Emitter *e, const Place *place, uint32_t *scope) {
+    *scope = later(*scope, axes_scope(e, affine_axes(e, &place->rest)));
+    LLVMValueRef rest = affine_value(e, &place->rest, *scope);
+    LLVMValueRef divide = integer_like(LLVMTypeOf(rest), place->x->divide);
+    return LLVMBuildSDiv(e->builder, rest, divide, "");
+}
+
+/* What is not affine and the same in all lanes. First in the sum: loops inside do not look it up
+ * again. */
+static LLVMValueRef scalar_terms(Emitter *e, const Place *place, uint32_t *scope) {
+    const Expr *x = place->x;
+    LLVMValueRef sum = i64(e, 0), term;
+    if (x->gather >= 0 && !place->row_varies) sum = gathered(e, place, scope);
+    if (x->lookup >= 0 && !place->lookup_varies) {
+        term = looked_up(e, place, scope);
+        sum = LLVMBuildAdd(e->builder, sum, term, "");
+    }
+    if (x->divide > 1 && !place->rest_varies) {
+        term = divided(e, place, scope);
+        sum = LLVMBuildAdd(e->builder, sum, term, "");
+    }
+    return sum;
+}
+
+/* Axes whose shifts are in the pointer already. */
+static uint32_t shifted_axes(const Emitter *e, const Place *place) {
+    const Expr *x = place->x;
+    uint32_t axes = 0;
+    if (x->gather >= 0 && !place->row_varies) axes |= 1u << x->gather;
+    if (x->lookup >= 0 && !place->lookup_varies) axes |= e->axes_of[x->lookup];
+    if (!place->rest_varies) axes |= affine_axes(e, &place->rest);
+    return axes;
+}
+
+/* Pointer to the load's element for lane 0, without the shifts and the constant of its run: these
+ * are added to it in the place of use. */
+static LLVMValueRef load_pointer(Emitter *e, const Place *place) {
+    const Expr *x = place->x;
+    uint32_t shifted = shifted_axes(e, place), at = 0;
+    uint32_t scope = axes_scope(e, affine_axes(e, &place->run) | shifted);
+    if (e->late[place->expr]) scope = later(scope, e->stage_scope);
+    uint64_t key = key_of(e, shifted);
+    LLVMValueRef known = recall(e, &e->pointers[place->expr], scope, key)->value;
     if (known) return known;
-    uint32_t at = 0;
-    LLVMValueRef index = i64(e, 0);
-    if (scalar_gather) /* first: loops inside the rows' do not look the row up again */
-        index = LLVMBuildNSWMul(e->builder, gathered(e, x->gather, &at),
-                                i64(e, x->at.coeff[x->gather]), "");
-    index = affine_sum(e, &x->at, axes, index, &at);
+    LLVMValueRef index = scalar_terms(e, place, &at);
+    index =
+        affine_sum(e, &place->run, e->packed[place->expr] ? e->within : e->axis, ~0u, index, &at);
     place_at(e, scope);
     LLVMTypeRef type = memory_type(e, x->elem);
     LLVMValueRef pointer = offset_pointer(e, type, base_of(e, x->buffer), index);
-    recall(e, &e->pointers[expr], scope, key)->value = pointer;
+    recall(e, &e->pointers[place->expr], scope, key)->value = pointer;
     return pointer;
+}
+
+/* Elements from lane 0's, as a vector; NULL: they follow each other. */
+static LLVMValueRef lane_offsets(Emitter *e, const Place *place, uint32_t scope) {
+    LLVMTypeRef wide = LLVMInt64TypeInContext(e->context);
+    int64_t stride = lane_stride(e, &place->run);
+    bool varies = place->row_varies || place->lookup_varies || place->rest_varies;
+    if (!varies && stride == 1) return NULL;
+    LLVMValueRef sum = lane_numbers(e, wide, stride), terms[3];
+    uint32_t count = 0, at = 0;
+    if (place->row_varies) terms[count++] = gathered(e, place, &at);
+    if (place->lookup_varies) terms[count++] = looked_up(e, place, &at);
+    if (place->rest_varies) terms[count++] = divided(e, place, &at);
+    place_at(e, scope);
+    for (uint32_t i = 0; i < count; i++) sum = LLVMBuildAdd(e->builder, sum, terms[i], "");
+    return sum;
 }
 
 /* ---- loads ---- */
@@ -210,13 +331,12 @@ static LLVMValueRef from_memory(Emitter *e, Elem elem, LLVMValueRef value) {
 /* A scalar; a false guard turns the address into the buffer's first element, which can always be
  * read. */
 static LLVMValueRef load_scalar(Emitter *e, int expr, LLVMValueRef guard) {
-    const Expr *x = &e->exprs[expr];
-    uint32_t scope = scope_of(e, expr);
+    Place place = place_of(e, expr);
+    const Expr *x = place.x;
     LLVMTypeRef type = memory_type(e, x->elem);
-    LLVMValueRef pointer = load_pointer(e, expr);
-    place_at(e, scope);
-    uint32_t moving = ~(x->gather >= 0 ? 1u << x->gather : 0);
-    pointer = offset_pointer(e, type, pointer, i64(e, affine_shift(e, &x->at, moving)));
+    LLVMValueRef pointer = load_pointer(e, &place);
+    place_at(e, scope_of(e, expr));
+    pointer = offset_pointer(e, type, pointer, i64(e, affine_shift(e, &place.run)));
     if (guard) pointer = LLVMBuildSelect(e->builder, guard, pointer, base_of(e, x->buffer), "");
     LLVMValueRef value = LLVMBuildLoad2(e->builder, type, pointer, "");
     LLVMSetAlignment(value, elem_bytes(x->elem));
@@ -256,33 +376,24 @@ static LLVMValueRef load_gather(Emitter *e, const Expr *x, LLVMValueRef pointer,
 }
 
 static LLVMValueRef load_vector(Emitter *e, int expr, LLVMValueRef guard) {
-    const Expr *x = &e->exprs[expr];
-    LLVMTypeRef wide = LLVMInt64TypeInContext(e->context), type = memory_type(e, x->elem);
-    uint32_t scope = scope_of(e, expr), at = 0;
-    LLVMValueRef pointer = load_pointer(e, expr), offsets = NULL;
-    int64_t stride = x->at.coeff[e->vector_axis];
-    if (x->gather == e->vector_axis) {
-        offsets = gathered(e, x->gather, &at);
-        offsets =
-            LLVMBuildNSWMul(e->builder, offsets, integer_like(LLVMTypeOf(offsets), stride), "");
-    } else if (stride != 1) {
-        offsets = lane_numbers(e, wide, stride);
-    }
+    Place place = place_of(e, expr);
+    const Expr *x = place.x;
+    uint32_t scope = scope_of(e, expr);
+    LLVMValueRef pointer = load_pointer(e, &place), offsets = lane_offsets(e, &place, scope);
     place_at(e, scope);
-    uint32_t moving = ~(x->gather >= 0 ? 1u << x->gather : 0);
-    pointer = offset_pointer(e, type, pointer, i64(e, affine_shift(e, &x->at, moving)));
+    pointer =
+        offset_pointer(e, memory_type(e, x->elem), pointer, i64(e, affine_shift(e, &place.run)));
     LLVMValueRef value =
         offsets ? load_gather(e, x, pointer, offsets, guard) : load_lanes(e, x, pointer, guard);
     return from_memory(e, x->elem, value);
 }
 
 void emit_prefetch(Emitter *e, int expr) {
-    const Expr *x = &e->exprs[expr];
-    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), type = memory_type(e, x->elem);
-    LLVMValueRef pointer = load_pointer(e, expr);
-    uint32_t moving = ~(x->gather >= 0 ? 1u << x->gather : 0);
+    Place place = place_of(e, expr);
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), type = memory_type(e, place.x->elem);
+    LLVMValueRef pointer = load_pointer(e, &place);
     place_here(e);
-    LLVMValueRef shift = i64(e, affine_shift(e, &x->at, moving));
+    LLVMValueRef shift = i64(e, affine_shift(e, &place.run));
     pointer = LLVMBuildGEP2(e->builder, type, pointer, &shift, 1, "");
     LLVMTypeRef types[] = {LLVMTypeOf(pointer)};
     LLVMValueRef arguments[] = {pointer, LLVMConstInt(i32, 0, false) /* to read */,
@@ -303,18 +414,6 @@ static LLVMValueRef value_const(Emitter *e, const Expr *x) {
     LLVMTypeRef type = elem_type(e, x->elem);
     if (elem_is_real(x->elem)) return LLVMConstReal(type, x->number);
     return LLVMConstInt(type, (unsigned long long)(int64_t)x->number, true);
-}
-
-/* Affine form as i64 at the current shifts; a vector if the vector axis is in it. */
-static LLVMValueRef affine_value(Emitter *e, const Affine *at, uint32_t place) {
-    uint32_t scope = 0;
-    LLVMTypeRef wide = LLVMInt64TypeInContext(e->context);
-    LLVMValueRef sum = affine_sum(e, at, ~0u, i64(e, 0), &scope);
-    place_at(e, place);
-    sum = LLVMBuildNSWAdd(e->builder, sum, i64(e, affine_shift(e, at, ~0u)), "");
-    if (e->lanes == 1 || e->vector_axis < 0 || !at->coeff[e->vector_axis]) return sum;
-    LLVMValueRef lanes = lane_numbers(e, wide, at->coeff[e->vector_axis]);
-    return LLVMBuildAdd(e->builder, splat(e, sum), lanes, "");
 }
 
 static LLVMTypeRef like_lanes(const Emitter *e, LLVMValueRef shape, LLVMTypeRef scalar) {
@@ -672,15 +771,14 @@ LLVMValueRef emit_accumulate(Emitter *e, Op op, int expr, LLVMValueRef acc, bool
 
 /* ---- stores ---- */
 
-static void store_at(Emitter *e, const Buffer *buffer, LLVMValueRef pointer, LLVMValueRef value) {
+void emit_store_whole(Emitter *e, const Buffer *buffer, LLVMValueRef pointer, LLVMValueRef value) {
     LLVMValueRef store = LLVMBuildStore(e->builder, value, pointer);
     LLVMSetAlignment(store, elem_bytes(buffer->elem));
 }
 
-static void store_lanes(Emitter *e, const Buffer *buffer, LLVMValueRef pointer,
-                        LLVMValueRef value) {
-    if (e->valid == e->lanes) {
-        store_at(e, buffer, pointer, value);
+void emit_store_lanes(Emitter *e, const Buffer *buffer, LLVMValueRef pointer, LLVMValueRef value) {
+    if (!has_lanes(value) || e->valid == e->lanes) {
+        emit_store_whole(e, buffer, pointer, value);
         return;
     }
     LLVMTypeRef types[] = {LLVMTypeOf(value), LLVMTypeOf(pointer)};
@@ -696,34 +794,35 @@ static void store_scattered(Emitter *e, const Buffer *buffer, LLVMValueRef point
     for (uint32_t lane = stride ? 0 : e->valid - 1; lane < e->valid; lane++) {
         LLVMValueRef one =
             LLVMBuildExtractElement(e->builder, value, LLVMConstInt(i32, lane, false), "");
-        store_at(e, buffer, offset_pointer(e, type, pointer, i64(e, stride * lane)), one);
+        emit_store_whole(e, buffer, offset_pointer(e, type, pointer, i64(e, stride * lane)), one);
     }
 }
 
-LLVMValueRef emit_pointer(Emitter *e, const Buffer *buffer, const Affine *at) {
+static LLVMValueRef element_pointer(Emitter *e, const Buffer *buffer, const Affine *at,
+                                    const LLVMValueRef *values) {
     LLVMTypeRef type = memory_type(e, buffer->elem);
     uint32_t scope = 0;
-    LLVMValueRef index = affine_sum(e, at, ~0u, i64(e, 0), &scope);
+    LLVMValueRef index = affine_sum(e, at, values, ~0u, i64(e, 0), &scope);
     place_here(e);
     LLVMValueRef pointer = offset_pointer(e, type, base_of(e, buffer), index);
-    return offset_pointer(e, type, pointer, i64(e, affine_shift(e, at, ~0u)));
+    return offset_pointer(e, type, pointer, i64(e, affine_shift(e, at)));
+}
+
+LLVMValueRef emit_pointer_within(Emitter *e, const Buffer *buffer, const Affine *at) {
+    return element_pointer(e, buffer, at, e->within);
 }
 
 void emit_store(Emitter *e, const Buffer *buffer, const Affine *at, LLVMValueRef value,
                 bool vector) {
-    LLVMValueRef pointer = emit_pointer(e, buffer, at);
+    LLVMValueRef pointer = element_pointer(e, buffer, at, e->axis);
     if (vector) value = splat(e, value);
     if (buffer->elem == E_BOOL) {
         LLVMTypeRef type = like_lanes(e, value, memory_type(e, E_BOOL));
         value = LLVMBuildZExt(e->builder, value, type, "");
     }
-    if (!has_lanes(value)) {
-        store_at(e, buffer, pointer, value);
-        return;
-    }
-    int64_t stride = at->coeff[e->vector_axis];
+    int64_t stride = has_lanes(value) ? lane_stride(e, at) : 1;
     if (stride == 1)
-        store_lanes(e, buffer, pointer, value);
+        emit_store_lanes(e, buffer, pointer, value);
     else
         store_scattered(e, buffer, pointer, stride, value);
 }

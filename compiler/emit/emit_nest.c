@@ -45,10 +45,13 @@ Loop loop_begin(Emitter *e, uint32_t axis, int64_t from, int64_t to, int64_t ste
                                      e->kernel->axes[axis].name);
         LLVMValueRef start = i64(e, from);
         LLVMAddIncoming(loop.variable, &start, &loop.before, 1);
-        e->axis[axis] = loop.variable;
+        e->within[axis] = loop.variable;
     } else {
-        e->axis[axis] = i64(e, from);
+        e->within[axis] = i64(e, from);
     }
+    e->axis[axis] = e->within[axis];
+    if (e->start[axis])
+        e->axis[axis] = LLVMBuildNSWAdd(e->builder, e->start[axis], e->within[axis], "");
     return loop;
 }
 
@@ -65,29 +68,33 @@ void loop_end(Emitter *e, Loop *loop) {
     scope_leave(e);
 }
 
-void for_vectors(Emitter *e, uint32_t axis, uint32_t copies, PointFunction point, void *context) {
-    int64_t extent = e->kernel->axes[axis].extent, lanes = e->lanes;
-    int64_t step = lanes * copies, whole = extent / step * step;
+void for_steps(Emitter *e, uint32_t axis, int64_t count, uint32_t step, uint32_t copies,
+               PointFunction point, void *context) {
+    int64_t stride = (int64_t)step * copies, whole = count / stride * stride;
     if (whole) {
-        Loop loop = loop_begin(e, axis, 0, whole, step);
+        Loop loop = loop_begin(e, axis, 0, whole, stride);
         e->valid = e->lanes;
         for (uint32_t copy = 0; copy < copies; copy++) {
-            e->shift[axis] = copy * lanes;
+            e->shift[axis] = copy * step;
             point(e, context, copy);
         }
         loop_end(e, &loop);
     }
-    if (whole < extent) {
-        Loop rest = loop_begin(e, axis, whole, extent, step);
-        for (int64_t at = whole; at < extent; at += lanes) {
+    if (whole < count) {
+        Loop rest = loop_begin(e, axis, whole, count, stride);
+        for (int64_t at = whole; at < count; at += step) {
             e->shift[axis] = at - whole;
-            e->valid = extent - at < lanes ? (uint32_t)(extent - at) : e->lanes;
-            point(e, context, (uint32_t)((at - whole) / lanes));
+            e->valid = count - at < step ? (uint32_t)(count - at) : e->lanes;
+            point(e, context, (uint32_t)((at - whole) / step));
         }
         loop_end(e, &rest);
     }
     e->shift[axis] = 0;
     e->valid = e->lanes;
+}
+
+void for_vectors(Emitter *e, uint32_t axis, uint32_t copies, PointFunction point, void *context) {
+    for_steps(e, axis, e->kernel->axes[axis].extent, e->lanes, copies, point, context);
 }
 
 /* ---- reductions ---- */
@@ -245,7 +252,7 @@ static void emit_stages(Emitter *e) {
         e->lanes = axis < 0 ? 1 : e->kernel->lanes;
         e->valid = inner || axis < 0 ? e->lanes : valid;
         e->shifted[0] = axis;
-        e->shifted[1] = e->shifted[2] = -1;
+        e->shifted[1] = e->shifted[2] = e->shifted[3] = -1;
         scope_enter(e);
         e->stage_scope = e->top;
         if (stage->contraction)
@@ -310,8 +317,9 @@ static void analyse_expr(Emitter *e, int expr) {
     if (x->kind == X_OP)
         for (int i = 0; i < op_info[x->op].arity; i++) depend_on(e, expr, x->in[i]);
     if (x->kind == X_LOAD && x->guard >= 0) depend_on(e, expr, x->guard);
+    if (x->kind == X_LOAD && x->lookup >= 0) depend_on(e, expr, x->lookup);
     if (x->kind == X_LOAD || x->kind == X_AXIS || x->kind == X_RANDOM)
-        for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
+        for (uint32_t axis = 0; axis < e->kernel->axis_count + e->kernel->part_count; axis++)
             if (x->at.coeff[axis]) e->axes_of[expr] |= 1u << axis;
     if (x->kind == X_LOAD && is_stored(e->kernel, x->buffer)) e->late[expr] = true;
     if (x->kind == X_RESULT) {
@@ -328,6 +336,7 @@ static void analyse(Emitter *e) {
     memcpy(e->exprs, kernel->exprs.at, kernel->exprs.count * sizeof *e->exprs);
     e->axes_of = arena_alloc(e->arena, room * sizeof *e->axes_of);
     e->late = arena_alloc(e->arena, room * sizeof *e->late);
+    e->packed = arena_alloc(e->arena, room * sizeof *e->packed);
     e->values = arena_alloc(e->arena, room * sizeof *e->values);
     e->pointers = arena_alloc(e->arena, room * sizeof *e->pointers);
     e->results = arena_alloc(e->arena, kernel->stages.count * sizeof *e->results);
@@ -391,12 +400,13 @@ static void open_buffers(Emitter *e) {
 
 void emit_kernel(Emitter *e, const Kernel *kernel, const char *symbol) {
     e->kernel = kernel;
-    e->vector_axis = e->panel = -1;
+    e->vector_axis = -1;
     e->lanes = e->valid = kernel->lanes;
     e->top = e->stage_scope = e->epilogue_scope = e->epilogue_axes = 0;
     e->scopes[0].serial = ++e->next_serial;
     for (int i = 0; i < MAX_SHIFTED; i++) e->shifted[i] = -1;
     memset(e->shift, 0, sizeof e->shift);
+    memset(e->start, 0, sizeof e->start);
     declare(e, symbol);
     e->here = LLVMAppendBasicBlockInContext(e->context, e->function, "entry");
     place_here(e);

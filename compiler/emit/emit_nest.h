@@ -24,7 +24,7 @@
 #include "compiler/kernel/kernel.h"
 #include "compiler/kernel/schedule.h"
 
-enum { MAX_SCOPES = 3 * MAX_AXES, MAX_SHIFTED = 3 };
+enum { MAX_SCOPES = 3 * MAX_AXES, MAX_SHIFTED = 4 };
 
 typedef struct {
     uint32_t serial; /* unique: a remembered value belongs to one entering of a scope */
@@ -66,15 +66,16 @@ typedef struct {
     uint32_t stage_scope, epilogue_scope;
     uint32_t epilogue_axes;
 
-    LLVMValueRef axis[MAX_AXES]; /* i64 loop variables */
+    LLVMValueRef axis[MAX_AXES]; /* i64 loop variables; parts of axes too */
     uint32_t axis_scope[MAX_AXES];
     int64_t shift[MAX_AXES];
     int shifted[MAX_SHIFTED]; /* axes that may have shifts now, or -1 */
     int vector_axis;
     uint32_t lanes, valid;
-    int panel; /* expression that reads the packed panel of b, or -1: its axis `panel_axis` counts
-                  from the panel's first column */
-    uint32_t panel_axis;
+    /* A contraction's blocks: axis = start + within. Packed operands are addressed by `within`. */
+    LLVMValueRef start[MAX_AXES]; /* where the block begins; NULL: at 0 */
+    LLVMValueRef within[MAX_AXES];
+    bool *packed; /* by expression */
 } Emitter;
 
 /* ---- emit_nest.c ---- */
@@ -90,8 +91,8 @@ static inline void place_here(Emitter *e) {
     place_at(e, e->top);
 }
 
-/* A loop over `axis` in `from`, from + step, … below `to` (at least once). The body is emitted
- * between begin and end. */
+/* A loop over `axis` in `from`, from + step, … below `to` (at least once), counted from the start
+ * of the block. The body is emitted between begin and end. */
 typedef struct {
     LLVMBasicBlockRef before, header;
     LLVMValueRef variable;
@@ -105,6 +106,9 @@ void loop_end(Emitter *e, Loop *loop);
  * loop, the rest and the masked tail after it. */
 typedef void (*PointFunction)(Emitter *e, void *context, uint32_t copy);
 void for_vectors(Emitter *e, uint32_t axis, uint32_t copies, PointFunction point, void *context);
+/* The same for `count` places from the start of the block on, in steps of a vector or of one. */
+void for_steps(Emitter *e, uint32_t axis, int64_t count, uint32_t step, uint32_t copies,
+               PointFunction point, void *context);
 
 /* Accumulators of a stage's reductions: stack slots that LLVM promotes, set to the identities here.
  */
@@ -127,6 +131,9 @@ LLVMTypeRef elem_type(const Emitter *e, Elem elem);   /* in registers: bool is i
 LLVMTypeRef memory_type(const Emitter *e, Elem elem); /* in memory: bool is i8 */
 LLVMTypeRef vector_of(const Emitter *e,
                       LLVMTypeRef scalar); /* of e->lanes; the scalar itself for one lane */
+/* Axes that lanes of a vector step along: the vector axis, and if that is the innermost part of
+ * another one, that too. A set. */
+uint32_t vector_axes(const Emitter *e);
 bool is_vector(const Emitter *e, int expr);
 uint32_t scope_of(const Emitter *e, int expr);
 /* Value of an expression at the current shifts: scalar, or vector if it depends on the vector axis.
@@ -138,8 +145,12 @@ LLVMValueRef emit_vector(Emitter *e, int expr);
 void emit_store(Emitter *e, const Buffer *buffer, const Affine *at, LLVMValueRef value,
                 bool vector);
 LLVMValueRef base_of(const Emitter *e, const Buffer *buffer);
-LLVMValueRef emit_pointer(Emitter *e, const Buffer *buffer,
-                          const Affine *at); /* to buffer[at], here */
+/* To a workspace's element, here, by places within the block. */
+LLVMValueRef emit_pointer_within(Emitter *e, const Buffer *buffer, const Affine *at);
+/* All lanes, or a scalar. */
+void emit_store_whole(Emitter *e, const Buffer *buffer, LLVMValueRef pointer, LLVMValueRef value);
+/* The valid lanes, or a scalar. */
+void emit_store_lanes(Emitter *e, const Buffer *buffer, LLVMValueRef pointer, LLVMValueRef value);
 /* Asks for the cache line of a load's element at the current shifts; it may lie outside the
  * buffer. */
 void emit_prefetch(Emitter *e, int expr);

@@ -41,6 +41,43 @@ uint32_t *kernel_expr_axes(const Kernel *kernel, Arena *arena) {
     return axes;
 }
 
+uint32_t kernel_innermost(const Kernel *kernel, uint32_t axis) {
+    for (uint32_t i = kernel->axis_count; i < kernel->axis_count + kernel->part_count; i++)
+        if (kernel->axes[i].of == axis + 1 && kernel->axes[i].below == 1) return i;
+    return axis;
+}
+
+/* Elements from one step of an axis to the next within its innermost part. */
+static int64_t stride_along(const Kernel *kernel, const Expr *load, uint32_t axis) {
+    uint32_t innermost = kernel_innermost(kernel, axis);
+    int64_t stride = load->at.coeff[axis], divide = load->divide > 1 ? load->divide : 1;
+    if (innermost != axis) stride += load->at.coeff[innermost];
+    return stride % divide ? 0 : stride / divide;
+}
+
+static bool moves_with(const Kernel *kernel, const Expr *load, uint32_t axis) {
+    if (load->at.coeff[axis]) return true;
+    for (uint32_t i = kernel->axis_count; i < kernel->axis_count + kernel->part_count; i++)
+        if (kernel->axes[i].of == axis + 1 && load->at.coeff[i]) return true;
+    return false;
+}
+
+int64_t kernel_run(const Kernel *kernel, int expr, uint32_t along, uint32_t across) {
+    const Expr *x = &kernel->exprs.at[expr];
+    uint32_t innermost = kernel_innermost(kernel, along);
+    int64_t longest = 1;
+    if (x->kind == X_LOAD) {
+        bool gathers = x->gather == (int)along || x->gather == (int)innermost;
+        bool runs = stride_along(kernel, x, along) == 1 && !gathers && x->lookup < 0;
+        return runs && moves_with(kernel, x, across) ? kernel->axes[innermost].extent : 1;
+    }
+    for (int i = 0; x->kind == X_OP && i < op_info[x->op].arity; i++) {
+        int64_t run = kernel_run(kernel, x->in[i], along, across);
+        if (run > longest) longest = run;
+    }
+    return longest;
+}
+
 bool op_is_function(Op op) {
     switch (op) {
     case OP_EXP:
@@ -54,10 +91,12 @@ bool op_is_function(Op op) {
     }
 }
 
-static double touched_bytes(const Kernel *kernel, const Buffer *buffer, const Affine *at) {
+/* `also`: axes along which other elements are looked up. */
+static double touched_bytes(const Kernel *kernel, const Buffer *buffer, const Affine *at,
+                            uint32_t also) {
     double count = 1;
     for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++)
-        if (at->coeff[i]) count *= (double)kernel->axes[i].extent;
+        if (at->coeff[i] || also >> i & 1) count *= (double)kernel->axes[i].extent;
     if (count > (double)buffer->count) count = (double)buffer->count;
     return count * elem_bytes(buffer->elem);
 }
@@ -75,7 +114,8 @@ void kernel_count_work(Kernel *kernel, Arena *arena) {
         const Expr *expr = &kernel->exprs.at[i];
         if (expr->kind == X_OP) kernel->flops += iterations(kernel, axes[i]);
         if (expr->kind == X_LOAD && expr->buffer->space != SPACE_LOCAL)
-            kernel->bytes_read += touched_bytes(kernel, expr->buffer, &expr->at);
+            kernel->bytes_read += touched_bytes(kernel, expr->buffer, &expr->at,
+                                                expr->lookup >= 0 ? axes[expr->lookup] : 0);
     }
     uint32_t outer = (1u << kernel->outer_count) - 1;
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
@@ -86,7 +126,7 @@ void kernel_count_work(Kernel *kernel, Arena *arena) {
         for (uint32_t i = 0; i < stage->stores.count; i++)
             if (stage->stores.at[i].buffer->space != SPACE_LOCAL)
                 kernel->bytes_written +=
-                    touched_bytes(kernel, stage->stores.at[i].buffer, &stage->stores.at[i].at);
+                    touched_bytes(kernel, stage->stores.at[i].buffer, &stage->stores.at[i].at, 0);
     }
 }
 

@@ -62,6 +62,8 @@ typedef struct {
     const char *name; /* "dense1.weight", "h", "t12" */
     Elem elem;        /* as stored; bool is one byte */
     int64_t count;    /* elements */
+    int64_t row;      /* FIELD whose rows overlap: elements of a row, which begins at any element; 0:
+                         a row begins behind the one before */
     Space space;
     uint32_t slot;  /* FIELD, EXAMPLE, TOTAL, METRIC */
     int64_t offset; /* bytes from the block's start; TRIAL: by layout; SCRATCH: by plan */
@@ -74,7 +76,8 @@ typedef Vec(Buffer *) BufferList;
  * hyperparameters by number, flat parameters, flat states. */
 typedef struct {
     uint32_t hyper_count, state_count;
-    int64_t param_count;
+    int64_t param_count, trained_count; /* elements of the parameters; of each state */
+    int weights; /* state that evaluation reads instead of the trained parameters, or -1 */
     Elem real;
     int64_t hypers, params, bytes; /* offsets in bytes; `bytes` is the whole block */
     int64_t states[16];
@@ -178,10 +181,11 @@ typedef struct {
     uint32_t tile_n_vectors; /* vectors per row of it */
     bool rows_outer;         /* all panels of b for one tile of rows; not with pack_b */
     Buffer *pack_a, *pack_b; /* SPACE_SCRATCH workspaces, or NULL: read in place */
+    uint32_t pack_a_along;   /* m or k: runs of the packed a */
     /* An operand that looks through parts of m or k is packed by blocks, never whole: block_m rows
-     * (a multiple of tile_m, or all) by block_k terms (whole iterations of inner parts of k, or all
-     * of k). With several blocks of k the sums wait in `sums` in between, which changes no bit.
-     * 0: not by blocks. */
+     * by block_k terms. Along pack_a_along, and along k where a panel of b is transposed, a block
+     * is whole innermost parts. With several blocks of k the sums wait in `sums` in between, which
+     * changes no bit. 0: all. */
     int64_t block_m, block_k;
     Buffer *sums;
 } Contraction;
@@ -312,13 +316,18 @@ StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Are
  * scratch_bytes. */
 void plan(StepProgram *program, Arena *arena);
 
-TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, uint32_t state_count,
-                         Elem real);
+TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, int64_t trained_count,
+                         uint32_t state_count, Elem real);
 
 /* A set of axes per expression: those that its value changes with. */
 uint32_t *kernel_expr_axes(const Kernel *kernel, Arena *arena);
 /* Sets flops, bytes_read and bytes_written. */
 void kernel_count_work(Kernel *kernel, Arena *arena);
+/* The innermost part of an axis; the axis itself if it has none. */
+uint32_t kernel_innermost(const Kernel *kernel, uint32_t axis);
+/* How many elements follow each other in memory, in some load under `expr` that moves with `across`
+ * too, from one step of axis `along` to the next; 1: none. */
+int64_t kernel_run(const Kernel *kernel, int expr, uint32_t along, uint32_t across);
 /* An operation that no processor has an instruction for: exp, log, sin, … */
 bool op_is_function(Op op);
 

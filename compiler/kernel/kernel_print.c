@@ -155,6 +155,10 @@ static void print_gpu(const Kernel *kernel, Text *out) {
                 gpu->shared_bytes);
 }
 
+static int64_t block_of(const Printer *p, uint32_t axis, int64_t block) {
+    return block ? block : p->kernel->axes[axis].extent;
+}
+
 static void print_schedule(const Printer *p, const Stage *stage) {
     const Contraction *c = stage->contraction;
     if (p->kernel->gpu.form != GPU_NONE) return;
@@ -168,6 +172,9 @@ static void print_schedule(const Printer *p, const Stage *stage) {
     if (c->rows_outer) text_add(p->out, ", rows outer");
     if (c->pack_a) text_add(p->out, ", pack a");
     if (c->pack_b) text_add(p->out, ", pack b");
+    if (c->block_m || c->block_k)
+        text_printf(p->out, ", blocks %" PRId64 " x %" PRId64, block_of(p, c->m, c->block_m),
+                    block_of(p, c->k, c->block_k));
 }
 
 static void print_stage(const Printer *p, uint32_t number, bool scheduled) {
@@ -285,8 +292,10 @@ static void print_types(const Kernel *kernel, Text *out) {
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         const Contraction *c = kernel->stages.at[s].contraction;
         if (!c) continue;
-        text_printf(out, "  pack %d %d\n", c->pack_a ? (int)buffer_number(kernel, c->pack_a) : -1,
-                    c->pack_b ? (int)buffer_number(kernel, c->pack_b) : -1);
+        text_printf(out, "  pack %d %d along %u sums %d\n",
+                    c->pack_a ? (int)buffer_number(kernel, c->pack_a) : -1,
+                    c->pack_b ? (int)buffer_number(kernel, c->pack_b) : -1, c->pack_a_along,
+                    c->sums ? (int)buffer_number(kernel, c->sums) : -1);
     }
     for (uint32_t e = 0; e < kernel->exprs.count; e++)
         text_printf(out, "%s%s", e ? " " : "  elems ", elem_name(kernel->exprs.at[e].elem));

@@ -116,7 +116,7 @@ static bool is_workspace(const StepProgram *program, const Buffer *buffer) {
     for (uint32_t k = 0; k < program->kernels.count; k++) {
         const Kernel *kernel = program->kernels.at[k];
         const Contraction *c = kernel->stages.count ? kernel->stages.at[0].contraction : NULL;
-        if (c && (c->pack_a == buffer || c->pack_b == buffer)) return true;
+        if (c && (c->pack_a == buffer || c->pack_b == buffer || c->sums == buffer)) return true;
     }
     return false;
 }

@@ -7,12 +7,16 @@
  *                          lanes * unroll
  *     vector_axis outer    the last outer loop goes in steps of lanes; all stages see vectors
  *     vector_axis -1       scalar
- *     contraction          for outer: for n in tiles of tile_n_vectors * lanes:
- *                              pack_b, if given, gets this panel of b as [k][tile]
- *                              for m in tiles of tile_m: all of k, then the epilogue
- *                          with rows_outer the loops over n and m change places
+ *     contraction          for outer: for m in blocks of block_m: for k in blocks of block_k:
+ *                              pack_a, if given, gets this block of a, in runs along pack_a_along
+ *                              for n in tiles of tile_n_vectors * lanes:
+ *                                  pack_b, if given, gets this panel of b as [k][tile]
+ *                                  for m in tiles of tile_m: the block's k, from zero or from
+ *                                  `sums`; then the epilogue, or back into `sums`
+ *                          with rows_outer the loops over n and m within a block change places
  *
- * pack_a, if given, gets all of a once per outer iteration. b is packed unless it runs along n. */
+ * b is packed unless it runs along n, a unless it is a plain load that no parts of axes are in.
+ * Blocks are as large as the second-level cache holds, and all of m and k where that is enough. */
 #ifndef TUNE_COMPILER_KERNEL_SCHEDULE_H
 #define TUNE_COMPILER_KERNEL_SCHEDULE_H
 

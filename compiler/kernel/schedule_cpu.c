@@ -130,16 +130,115 @@ static Buffer *workspace(StepProgram *program, Kernel *kernel, const char *name,
     return buffer;
 }
 
-static bool is_load(const Kernel *kernel, int expr) {
+/* Can tiles read it where it is? */
+static bool is_plain(const Kernel *kernel, int expr) {
     const Expr *x = &kernel->exprs.at[expr];
-    return x->kind == X_LOAD && x->guard < 0;
+    if (x->kind != X_LOAD || x->guard >= 0 || x->lookup >= 0 || x->divide > 1) return false;
+    if (x->gather >= (int)kernel->axis_count) return false;
+    for (uint32_t i = 0; i < kernel->part_count; i++)
+        if (x->at.coeff[kernel->axis_count + i]) return false;
+    return true;
 }
 
 /* A row of the tile of b is one run of memory. a is read element by element, at any stride. */
 static bool needs_pack_b(const Kernel *kernel, const Contraction *c) {
-    if (!is_load(kernel, c->b) || kernel->exprs.at[c->b].gather == (int)c->n) return true;
+    if (!is_plain(kernel, c->b) || kernel->exprs.at[c->b].gather == (int)c->n) return true;
     int64_t stride = kernel->exprs.at[c->b].at.coeff[c->n];
     return kernel->axes[c->n].extent > 1 && stride != 1;
+}
+
+/* ---- blocks of contractions ---- */
+
+static int64_t round_up(int64_t count, int64_t unit) {
+    return (count + unit - 1) / unit * unit;
+}
+
+/* A block of an axis with parts is whole innermost parts: those are the runs. */
+static int64_t block_unit(const Kernel *kernel, uint32_t axis) {
+    uint32_t innermost = kernel_innermost(kernel, axis);
+    return innermost == axis ? 1 : kernel->axes[innermost].extent;
+}
+
+typedef struct {
+    int64_t m, n, k;        /* extents; n in whole vectors */
+    int64_t unit_m, unit_k; /* of which blocks are multiples */
+    int64_t room,
+        panel_limit; /* elements: a block of a with its sums; terms that a panel may have */
+    double read_b;   /* cost of an element of b, in that of an element of the sums */
+} Blocking;
+
+static int64_t rows_for(const Blocking *b, int64_t terms, bool packs_a) {
+    int64_t per_row = (packs_a ? terms : 0) + (terms < b->k ? b->n : 0);
+    int64_t rows = per_row ? b->room / per_row / b->unit_m * b->unit_m : b->m;
+    if (rows < b->unit_m) rows = b->unit_m;
+    return rows < b->m ? rows : b->m;
+}
+
+/* Blocks of equal size, without a rest where one nearby leaves none. */
+static int64_t even_rows(const Blocking *b, int64_t rows) {
+    int64_t count = (b->m + rows - 1) / rows;
+    int64_t even = round_up((b->m + count - 1) / count, b->unit_m);
+    for (int64_t size = even; size > even / 4 * 3 && size > 0; size -= b->unit_m)
+        if (b->m % size == 0) return size;
+    return even < b->m ? even : b->m;
+}
+
+/* Every term more per block saves a visit to the sums, every row more a reading of b. */
+static void choose_blocks(Contraction *c, const Blocking *b) {
+    double best = -1;
+    int64_t best_terms = b->k, best_rows = b->m;
+    for (int64_t count = 1, last = 0; count <= b->k; count += 1 + count / 8) {
+        int64_t terms = round_up((b->k + count - 1) / count, b->unit_k);
+        if (terms > b->k) terms = b->k;
+        if (terms == last) continue;
+        last = terms;
+        if (terms > b->panel_limit && terms > b->unit_k) continue;
+        int64_t rows = rows_for(b, terms, c->pack_a != NULL);
+        double cost = b->read_b / (double)rows + (terms < b->k ? 2.0 / (double)terms : 0);
+        if (best >= 0 && cost >= best) continue;
+        best = cost;
+        best_terms = terms;
+        best_rows = rows;
+    }
+    best_rows = even_rows(b, best_rows);
+    c->block_k = best_terms < b->k ? best_terms : 0;
+    c->block_m = best_rows < b->m ? best_rows : 0;
+}
+
+static void schedule_blocks(const Kernel *kernel, Contraction *c, const CpuTarget *target) {
+    const Axis *axes = kernel->axes;
+    int64_t bytes = elem_bytes(kernel->exprs.at[c->b].elem),
+            tile_n = c->tile_n_vectors * kernel->lanes;
+    Blocking b = {.m = axes[c->m].extent,
+                  .n = round_up(axes[c->n].extent, kernel->lanes),
+                  .k = axes[c->k].extent,
+                  .unit_m = block_unit(kernel, c->m),
+                  .unit_k = block_unit(kernel, c->k),
+                  .room = target->l2_bytes / 2 / bytes,
+                  .panel_limit =
+                      c->pack_b ? target->l2_bytes / 4 / bytes / tile_n : axes[c->k].extent,
+                  .read_b = c->pack_b ? 4 : 1};
+    bool a_fits = !c->pack_a || b.m * b.k <= b.room;
+    if (a_fits && b.k <= b.panel_limit) return;
+    bool along_m = c->pack_a && c->pack_a_along == c->m;
+    if (b.unit_m == 1 || (!along_m && b.unit_m > b.m / 8)) b.unit_m = c->tile_m;
+    choose_blocks(c, &b);
+}
+
+/* ---- contractions, all of it ---- */
+
+static int64_t block_of(const Kernel *kernel, uint32_t axis, int64_t block) {
+    return block ? block : kernel->axes[axis].extent;
+}
+
+/* Runs of the packed a begin an odd number of cache lines apart when they are long, so that those
+ * which a tile reads at once fall into different sets. */
+static int64_t pack_a_count(const Kernel *kernel, const Contraction *c) {
+    int64_t rows = block_of(kernel, c->m, c->block_m), terms = block_of(kernel, c->k, c->block_k);
+    bool along_m = c->pack_a_along == c->m;
+    int64_t run = along_m ? rows : terms, line = 64 / elem_bytes(kernel->exprs.at[c->a].elem);
+    if (run % (8 * line) == 0) run += line;
+    return run * (along_m ? terms : rows);
 }
 
 static void schedule_contraction(StepProgram *program, Kernel *kernel, const CpuTarget *target,
@@ -151,12 +250,22 @@ static void schedule_contraction(StepProgram *program, Kernel *kernel, const Cpu
     Product p = {axes[c->m].extent, (axes[c->n].extent + kernel->lanes - 1) / kernel->lanes,
                  axes[c->k].extent};
     choose_tile(c, &p, target);
-    if (needs_pack_b(kernel, c))
+    Buffer unsized = {0};
+    if (needs_pack_b(kernel, c)) c->pack_b = &unsized;
+    if (!is_plain(kernel, c->a)) c->pack_a = &unsized;
+    c->pack_a_along =
+        kernel_run(kernel, c->a, c->m, c->k) > kernel_run(kernel, c->a, c->k, c->m) ? c->m : c->k;
+    schedule_blocks(kernel, c, target);
+    int64_t rows = block_of(kernel, c->m, c->block_m), terms = block_of(kernel, c->k, c->block_k);
+    if (c->pack_b)
         c->pack_b = workspace(program, kernel, "panel_b", elem,
-                              axes[c->k].extent * c->tile_n_vectors * kernel->lanes, arena);
-    if (!is_load(kernel, c->a))
-        c->pack_a = workspace(program, kernel, "panel_a", elem,
-                              axes[c->m].extent * axes[c->k].extent, arena);
+                              terms * c->tile_n_vectors * kernel->lanes, arena);
+    if (c->pack_a)
+        c->pack_a = workspace(program, kernel, c->block_m || c->block_k ? "block_a" : "panel_a",
+                              elem, pack_a_count(kernel, c), arena);
+    if (c->block_k)
+        c->sums = workspace(program, kernel, "sums", elem,
+                            rows * round_up(axes[c->n].extent, kernel->lanes), arena);
     /* the smaller operand is the one that is read again and again */
     c->rows_outer = !c->pack_b && axes[c->n].extent <= axes[c->m].extent;
     for (uint32_t s = 0; s < kernel->stages.count; s++) {

@@ -1,0 +1,372 @@
+/* Operands of contractions, copied by blocks in the order in which tiles read them.
+ *
+ * An operand may look through parts of m and k (a window of an image: k = kh, kw, ci). Then one
+ * axis of the block is walked as nested loops over its parts, so that no element costs a division
+ * and the innermost part, a run of memory, is copied in vectors; what lies further out than whole
+ * parts is divided once per iteration. The loops are real ones or, where they are few, unrolled.
+ * Guards land in the outermost loop where they are known, as every expression does. This is the
+ * implicit GEMM of Chetlur et al. (2014): no matrix of windows is ever in memory. */
+#include "compiler/emit/emit_contract.h"
+
+#include <assert.h>
+
+enum { MAX_UNROLLED = 16 };
+
+/* ---- walking a stretch ---- */
+
+typedef struct {
+    uint32_t axis; /* m or k; its stretch begins at e->start[axis] */
+    int64_t count;
+    uint32_t step, copies; /* of the innermost loop */
+    PointFunction point;
+    void *context;
+    /* within the walk */
+    uint32_t parts[MAX_AXES], part_count;
+    LLVMValueRef before; /* places of the stretch before this iteration of the outermost loop */
+    uint32_t outermost;  /* number of its first part with a loop of its own */
+} Walk;
+
+static LLVMValueRef i64(const Emitter *e, int64_t number) {
+    return LLVMConstInt(LLVMInt64TypeInContext(e->context), (unsigned long long)number, true);
+}
+
+static void find_parts(const Emitter *e, Walk *walk) {
+    const Kernel *kernel = e->kernel;
+    walk->part_count = 0;
+    for (uint32_t i = 0; i < kernel->part_count; i++)
+        if (kernel->axes[kernel->axis_count + i].of == walk->axis + 1)
+            walk->parts[walk->part_count++] = kernel->axis_count + i;
+}
+
+/* The place along the whole axis, out of those of its parts. */
+static void place_whole(Emitter *e, const Walk *walk) {
+    uint32_t axis = walk->axis;
+    place_here(e);
+    LLVMValueRef sum = walk->before;
+    for (uint32_t i = walk->outermost; i < walk->part_count; i++) {
+        uint32_t part = walk->parts[i];
+        LLVMValueRef below = i64(e, e->kernel->axes[part].below);
+        LLVMValueRef term = LLVMBuildNSWMul(e->builder, e->axis[part], below, "");
+        sum = LLVMBuildNSWAdd(e->builder, sum, term, "");
+    }
+    e->within[axis] = e->axis[axis] = sum;
+    if (e->start[axis]) e->axis[axis] = LLVMBuildNSWAdd(e->builder, e->start[axis], sum, "");
+    e->axis_scope[axis] = e->top;
+}
+
+static void whole_point(Emitter *e, void *context, uint32_t copy) {
+    const Walk *walk = context;
+    uint32_t innermost = walk->parts[walk->part_count - 1];
+    place_whole(e, walk);
+    e->shift[walk->axis] = e->shift[innermost];
+    walk->point(e, walk->context, copy);
+    e->shift[walk->axis] = 0;
+}
+
+static void walk_parts(Emitter *e, Walk *walk, uint32_t number, int64_t unrolled) {
+    uint32_t part = walk->parts[number];
+    int64_t extent = e->kernel->axes[part].extent;
+    if (number + 1 == walk->part_count) {
+        int shifted = e->shifted[3];
+        e->shifted[3] = (int)part;
+        for_steps(e, part, extent, walk->step, walk->copies, whole_point, walk);
+        e->shifted[3] = shifted;
+        return;
+    }
+    unrolled *= extent;
+    int64_t step = unrolled <= MAX_UNROLLED ? 1 : extent;
+    for (int64_t from = 0; from < extent; from += step) {
+        Loop loop = loop_begin(e, part, from, from + step, 1);
+        walk_parts(e, walk, number + 1, step == 1 ? unrolled : MAX_UNROLLED);
+        loop_end(e, &loop);
+    }
+}
+
+/* Parts up to number `last`, out of how many iterations of that one lie before. */
+static void divide_parts(Emitter *e, const Walk *walk, uint32_t last, LLVMValueRef position) {
+    const Axis *axes = e->kernel->axes;
+    int64_t below = axes[walk->parts[last]].below;
+    for (uint32_t i = 0; i <= last; i++) {
+        const Axis *part = &axes[walk->parts[i]];
+        LLVMValueRef value = LLVMBuildUDiv(e->builder, position, i64(e, part->below / below), "");
+        if (i) value = LLVMBuildURem(e->builder, value, i64(e, part->extent), "");
+        e->axis[walk->parts[i]] = value;
+        e->axis_scope[walk->parts[i]] = e->top;
+    }
+}
+
+/* A stretch that is not the whole axis: a loop over iterations of part `number`, as many as there
+ * are, then those further in. */
+static void walk_group(Emitter *e, Walk *walk, uint32_t number) {
+    uint32_t part = walk->parts[number];
+    int64_t below = e->kernel->axes[part].below;
+    LLVMValueRef start = e->start[walk->axis];
+    LLVMValueRef first = start ? LLVMBuildUDiv(e->builder, start, i64(e, below), "") : i64(e, 0);
+    Loop loop = loop_begin(e, part, 0, walk->count / below, 1);
+    LLVMValueRef group = e->within[part];
+    divide_parts(e, walk, number, LLVMBuildNSWAdd(e->builder, first, group, ""));
+    walk->before = LLVMBuildNSWMul(e->builder, group, i64(e, below), "");
+    walk->outermost = number + 1;
+    if (walk->outermost < walk->part_count) {
+        walk_parts(e, walk, walk->outermost, 1);
+    } else {
+        assert(walk->step == 1);
+        whole_point(e, walk, 0);
+    }
+    loop_end(e, &loop);
+}
+
+/* Calls walk->point for every step of the stretch, with e->axis of the axis and of its parts set.
+ */
+static void walk_stretch(Emitter *e, Walk *walk) {
+    find_parts(e, walk);
+    if (!walk->part_count) {
+        for_steps(e, walk->axis, walk->count, walk->step, walk->copies, walk->point, walk->context);
+        return;
+    }
+    place_here(e);
+    walk->before = i64(e, 0);
+    walk->outermost = 0;
+    if (walk->count == e->kernel->axes[walk->axis].extent) {
+        walk_parts(e, walk, 0, 1);
+        return;
+    }
+    uint32_t number = 0;
+    while (walk->count % e->kernel->axes[walk->parts[number]].below) number++;
+    walk_group(e, walk, number);
+}
+
+/* ---- a ---- */
+
+static int add_load(Emitter *e, Buffer *buffer, const Affine *at) {
+    int expr = (int)e->expr_count++;
+    e->exprs[expr] = (Expr){.kind = X_LOAD,
+                            .elem = buffer->elem,
+                            .buffer = buffer,
+                            .at = *at,
+                            .gather = -1,
+                            .guard = -1,
+                            .lookup = -1,
+                            .in = {-1, -1, -1}};
+    e->late[expr] = e->packed[expr] = true;
+    for (uint32_t axis = 0; axis < e->kernel->axis_count; axis++)
+        if (at->coeff[axis]) e->axes_of[expr] |= 1u << axis;
+    return expr;
+}
+
+static int64_t block_of(const Emitter *e, uint32_t axis, int64_t block) {
+    return block ? block : e->kernel->axes[axis].extent;
+}
+
+/* Where element m, k of a block lies: in runs along one of them, as far apart as there is room. */
+static Affine place_a(const Emitter *e, const Contraction *shape) {
+    bool along_m = shape->pack_a_along == shape->m;
+    int64_t runs =
+        along_m ? block_of(e, shape->k, shape->block_k) : block_of(e, shape->m, shape->block_m);
+    Affine at = {.offset = 0};
+    at.coeff[shape->m] = at.coeff[shape->k] = shape->pack_a->count / runs;
+    at.coeff[along_m ? shape->m : shape->k] = 1;
+    return at;
+}
+
+void pack_open(Emitter *e, Product *p) {
+    const Contraction *shape = p->shape;
+    if (shape->pack_a) {
+        Affine at = place_a(e, shape);
+        p->a = add_load(e, shape->pack_a, &at);
+    }
+    if (!shape->pack_b) return;
+    Affine panel = {.offset = 0};
+    panel.coeff[shape->k] = p->tile_n;
+    panel.coeff[shape->n] = 1;
+    p->b = add_load(e, shape->pack_b, &panel);
+}
+
+typedef struct {
+    int value;
+    const Buffer *to;
+    Affine at;
+    Walk along; /* a run */
+} Copying;
+
+static void copy_point(Emitter *e, void *context, uint32_t copy) {
+    const Copying *copying = context;
+    (void)copy;
+    LLVMValueRef value = emit_vector(e, copying->value);
+    LLVMValueRef pointer = emit_pointer_within(e, copying->to, &copying->at);
+    emit_store_lanes(e, copying->to, pointer, value);
+}
+
+static void copy_run(Emitter *e, void *context, uint32_t copy) {
+    (void)copy;
+    walk_stretch(e, &((Copying *)context)->along);
+}
+
+static uint32_t copies_for(int64_t count, uint32_t lanes) {
+    int64_t vectors = (count + lanes - 1) / lanes;
+    return vectors < 4 ? (uint32_t)vectors : 4;
+}
+
+void pack_a(Emitter *e, const Product *p) {
+    const Contraction *shape = p->shape;
+    bool along_m = shape->pack_a_along == shape->m;
+    uint32_t fast = shape->pack_a_along, slow = along_m ? shape->k : shape->m;
+    uint32_t innermost = kernel_innermost(e->kernel, fast);
+    int64_t count = along_m ? p->rows : p->terms, runs = along_m ? p->terms : p->rows;
+    int64_t run = innermost == fast ? count : e->kernel->axes[innermost].extent;
+    int vector_axis = e->vector_axis;
+    if (e->lanes > 1) e->vector_axis = (int)innermost;
+    Copying copying = {.value = shape->a, .to = shape->pack_a, .at = place_a(e, shape)};
+    copying.along = (Walk){.axis = fast,
+                           .count = count,
+                           .step = e->lanes,
+                           .copies = copies_for(run, e->lanes),
+                           .point = copy_point,
+                           .context = &copying};
+    Walk rows = {.axis = slow,
+                 .count = runs,
+                 .step = 1,
+                 .copies = 1,
+                 .point = copy_run,
+                 .context = &copying};
+    walk_stretch(e, &rows);
+    e->vector_axis = vector_axis;
+}
+
+/* ---- b ---- */
+
+static LLVMValueRef column(const Emitter *e, uint32_t number) {
+    return LLVMConstInt(LLVMInt64TypeInContext(e->context), number, false);
+}
+
+/* panel[k + row][column] = value, at the loop's k. */
+static void store_panel(Emitter *e, const Product *p, int64_t row, LLVMValueRef at_column,
+                        LLVMValueRef value) {
+    const Buffer *panel = p->shape->pack_b;
+    Affine at = {.offset = row * p->tile_n};
+    at.coeff[p->shape->k] = p->tile_n;
+    LLVMValueRef pointer = emit_pointer_within(e, panel, &at);
+    pointer =
+        LLVMBuildInBoundsGEP2(e->builder, elem_type(e, panel->elem), pointer, &at_column, 1, "");
+    emit_store_whole(e, panel, pointer, value);
+}
+
+typedef struct {
+    const Product *p;
+    const Tile *tile;
+} Panel;
+
+/* Full vectors are stored, so that a tile reads the panel without a mask; what is in the lanes past
+ * the last column stays in the lanes past the last column. */
+static void copy_row(Emitter *e, void *context, uint32_t copy) {
+    const Panel *panel = context;
+    const Product *p = panel->p;
+    uint32_t vectors = panel->tile->vectors;
+    (void)copy;
+    for (uint32_t c = 0; c < vectors; c++) {
+        e->shift[p->shape->n] = c * p->lanes;
+        e->valid = c + 1 == vectors ? panel->tile->last_valid : p->lanes;
+        LLVMValueRef value = emit_vector(e, p->shape->b);
+        place_here(e);
+        store_panel(e, p, 0, column(e, c * p->lanes), value);
+    }
+    e->shift[p->shape->n] = 0;
+}
+
+/* rows[i] of `lanes` vectors -> columns: log2(lanes) rounds of interleaving row i with row i +
+ * lanes/2. */
+static void transpose(Emitter *e, LLVMValueRef *rows, uint32_t lanes) {
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+    LLVMValueRef low[64], high[64], next[64];
+    for (uint32_t i = 0; i < lanes; i++) {
+        uint32_t from = i / 2 + (i % 2 ? lanes : 0);
+        low[i] = LLVMConstInt(i32, from, false);
+        high[i] = LLVMConstInt(i32, from + lanes / 2, false);
+    }
+    LLVMValueRef low_mask = LLVMConstVector(low, lanes), high_mask = LLVMConstVector(high, lanes);
+    for (uint32_t round = 1; round < lanes; round *= 2) {
+        for (uint32_t i = 0; i < lanes / 2; i++) {
+            LLVMValueRef a = rows[i], b = rows[i + lanes / 2];
+            next[2 * i] = LLVMBuildShuffleVector(e->builder, a, b, low_mask, "");
+            next[2 * i + 1] = LLVMBuildShuffleVector(e->builder, a, b, high_mask, "");
+        }
+        memcpy(rows, next, lanes * sizeof *rows);
+    }
+}
+
+/* lanes columns of the panel, from column `at` (a loop variable) on; `valid` of them exist. */
+typedef struct {
+    const Product *p;
+    LLVMValueRef at;
+    uint32_t valid;
+} Square;
+
+static void transpose_point(Emitter *e, void *context, uint32_t copy) {
+    const Square *square = context;
+    const Contraction *shape = square->p->shape;
+    LLVMTypeRef elem = elem_type(e, shape->pack_b->elem);
+    LLVMValueRef rows[64];
+    (void)copy;
+    for (uint32_t i = 0; i < e->lanes; i++) {
+        e->shift[shape->n] = i;
+        rows[i] = i < square->valid ? emit_vector(e, shape->b) : LLVMConstNull(vector_of(e, elem));
+    }
+    e->shift[shape->n] = 0;
+    place_here(e);
+    transpose(e, rows, e->lanes);
+    for (uint32_t i = 0; i < e->valid; i++) store_panel(e, square->p, i, square->at, rows[i]);
+}
+
+/* Squares in columns [from, to) of the panel. */
+static void transpose_squares(Emitter *e, const Product *p, uint32_t from, uint32_t to,
+                              uint32_t valid) {
+    Loop loop = loop_begin(e, p->shape->n, from, to, p->lanes);
+    Square square = {p, e->within[p->shape->n], valid};
+    walk_stretch(e, &(Walk){.axis = p->shape->k,
+                            .count = p->terms,
+                            .step = p->lanes,
+                            .copies = 1,
+                            .point = transpose_point,
+                            .context = &square});
+    loop_end(e, &loop);
+}
+
+static void pack_transposed(Emitter *e, const Product *p, const Tile *tile) {
+    uint32_t n = p->shape->n, scope = e->axis_scope[n];
+    int vector_axis = e->vector_axis;
+    e->vector_axis = (int)kernel_innermost(e->kernel, p->shape->k);
+    LLVMValueRef first = e->axis[n], within = e->within[n];
+    e->start[n] = first;
+    uint32_t columns = tile->vectors * p->lanes, whole = columns;
+    if (tile->last_valid < p->lanes) whole -= p->lanes;
+    if (whole) transpose_squares(e, p, 0, whole, p->lanes);
+    if (whole < columns) transpose_squares(e, p, whole, columns, tile->last_valid);
+    e->start[n] = NULL;
+    e->axis[n] = first;
+    e->within[n] = within;
+    e->axis_scope[n] = scope;
+    e->vector_axis = vector_axis;
+}
+
+/* Can the block's terms be walked in vectors? */
+static bool has_runs(const Emitter *e, const Product *p) {
+    uint32_t innermost = kernel_innermost(e->kernel, p->shape->k);
+    return innermost == p->shape->k || p->terms % e->kernel->axes[innermost].extent == 0;
+}
+
+void pack_b(Emitter *e, const Product *p, const Tile *tile) {
+    const Contraction *shape = p->shape;
+    bool along_k = kernel_run(e->kernel, shape->b, shape->k, shape->n) >
+                   kernel_run(e->kernel, shape->b, shape->n, shape->k);
+    if (e->lanes > 1 && along_k && has_runs(e, p)) {
+        pack_transposed(e, p, tile);
+        return;
+    }
+    walk_stretch(e, &(Walk){.axis = shape->k,
+                            .count = p->terms,
+                            .step = 1,
+                            .copies = p->terms > 1 ? 2 : 1,
+                            .point = copy_row,
+                            .context = &(Panel){p, tile}});
+    e->valid = e->lanes;
+}
