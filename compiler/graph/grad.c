@@ -12,7 +12,10 @@
 
 #include <assert.h>
 
+#include "compiler/graph/grad_window.h"
+
 typedef struct {
+    const Program *program;
     Graph *graph;
     bool *active;     /* by id: real, and depends on a parameter */
     GNode **adjoints; /* by id of the forward node; NULL: nothing arrived */
@@ -202,6 +205,7 @@ static GNode *view_gradient(Reverse *r, GNode *node, GNode *g) {
         return graph_permute(r->graph, g, inverse, r->span);
     case OP_BROADCAST: return broadcast_gradient(r, node, g);
     case OP_SLICE: return graph_pad(r->graph, g, node->start, a->type.dims, r->span);
+    case OP_WINDOW: return window_gradient(r->graph, node, g, r->span);
     default: return graph_slice(r->graph, g, node->start, a->type.dims, r->span);
     }
 }
@@ -219,6 +223,37 @@ static void contract_gradient(Reverse *r, GNode *node, GNode *g) {
     memcpy(to_b.out, node->einsum.b, sizeof to_b.out);
     if (wanted(r, a)) pass(r, a, graph_contract(r->graph, g, b, &to_a, r->span));
     if (wanted(r, b)) pass(r, b, graph_contract(r->graph, a, g, &to_b, r->span));
+}
+
+/* ---- gather: a row of the table gets the sum over all places where the index names it, in order
+ * of the places: a contraction with (index == row ? 1 : 0), which is never in memory ---- */
+
+static GNode *one_hot(Reverse *r, GNode *index, Dim rows, Elem elem) {
+    Type type = {.elem = E_I32, .rank = 2, .dims = {index->type.dims[0], rows}};
+    Type line = {.elem = E_I32, .rank = 1, .dims = {rows}};
+    Dim column[2] = {index->type.dims[0], {.size = 1}}, row[2] = {{.size = 1}, rows};
+    index = graph_reshape(r->graph, index, 2, column, false, r->span);
+    index = graph_broadcast(r->graph, index, 2, type.dims, false, r->span);
+    GNode *number = graph_leaf(r->graph, OP_IOTA, &line, false, false, 0, NULL, r->span);
+    number = graph_reshape(r->graph, number, 2, row, false, r->span);
+    number = graph_broadcast(r->graph, number, 2, type.dims, false, r->span);
+    GNode *here = binary(r, OP_EQ, index, number);
+    GNode *one = graph_fill(r->graph, 1, elem, &type, false, r->span);
+    return choose(r, here, one, fill(r, 0, one));
+}
+
+static void gather_gradient(Reverse *r, GNode *node, GNode *g) {
+    GNode *table = node->in[0], *index = node->in[1];
+    if (!wanted(r, table)) return;
+    Dim places = {.size = type_count(&index->type)};
+    Dim flat[2] = {places, {.size = type_count(&table->type) / table->type.dims[0].size}};
+    index = graph_reshape(r->graph, index, 1, &places, false, r->span);
+    g = graph_reshape(r->graph, g, 2, flat, false, r->span);
+    GNode *hot = one_hot(r, index, table->type.dims[0], table->type.elem);
+    Einsum einsum = {"av", "ar", "vr"};
+    GNode *sum = graph_contract(r->graph, hot, g, &einsum, r->span);
+    pass(r, table,
+         graph_reshape(r->graph, sum, table->type.rank, table->type.dims, false, r->span));
 }
 
 static void flat_gradient(Reverse *r, GNode *node, GNode *g) {
@@ -250,12 +285,14 @@ static void node_gradient(Reverse *r, GNode *node, GNode *g) {
         break;
     case CLASS_VIEW: pass(r, node->in[0], view_gradient(r, node, g)); break;
     case CLASS_CONTRACT: contract_gradient(r, node, g); break;
+    case CLASS_GATHER: gather_gradient(r, node, g); break;
     case CLASS_FLAT: flat_gradient(r, node, g); break;
     }
 }
 
 static bool is_active(const Reverse *r, const GNode *node) {
-    if (node->op == OP_PARAM) return true;
+    if (node->op == OP_PARAM)
+        return r->program->params.at[node->index].kind == PARAM_TRAINED;
     if (!elem_is_real(node->type.elem) || node->op == OP_FLOOR || node->op == OP_STOP) return false;
     for (uint32_t i = 0; i < node->in_count; i++)
         if (r->active[node->in[i]->id]) return true;
@@ -268,7 +305,8 @@ void grad(Program *program, GNode **grads) {
     assert(loss->type.rank == 0 && elem_is_real(loss->type.elem));
     Arena *scratch = arena_new();
     uint32_t count = graph->nodes.count;
-    Reverse reverse = {.graph = graph,
+    Reverse reverse = {.program = program,
+                       .graph = graph,
                        .active = arena_alloc(scratch, count * sizeof(bool)),
                        .adjoints = arena_alloc(scratch, count * sizeof(GNode *)),
                        .span = loss->span};
@@ -285,7 +323,8 @@ void grad(Program *program, GNode **grads) {
         const GNode *param = program->params.at[i].node;
         reverse.span = param->span;
         GNode *g = reverse.adjoints[param->id];
-        grads[i] = g ? g : fill(&reverse, 0, param);
+        bool trained = program->params.at[i].kind == PARAM_TRAINED;
+        grads[i] = g || !trained ? g : fill(&reverse, 0, param);
     }
     arena_free(scratch);
 }

@@ -45,8 +45,10 @@ static uint64_t node_hash(const GNode *node) {
     mix(&hash, number_bits(node->number));
     mix(&hash, (uint64_t)node->index << 32 | node->axes);
     mix(&hash, (uint64_t)node->site << 32 | node->word);
+    if (node->op != OP_PARAM) mix(&hash, (uint64_t)node->offset); /* known late */
     mix(&hash, (uint64_t)node->window.stride << 32 ^ (uint64_t)node->window.start);
     mix(&hash, (uint64_t)node->window.dilation << 32 ^ node->window.axis);
+    mix(&hash, (uint64_t)node->window.divide);
     for (uint32_t i = 0; i < node->type.rank; i++) {
         mix(&hash, node->perm[i]);
         mix(&hash, (uint64_t)node->start[i]);
@@ -66,6 +68,7 @@ static bool node_same(const GNode *a, const GNode *b) {
            a->per_trial == b->per_trial && a->batched == b->batched && a->in_count == b->in_count &&
            same_operands(a, b) && number_bits(a->number) == number_bits(b->number) &&
            a->index == b->index && a->site == b->site && a->word == b->word && a->axes == b->axes &&
+           (a->op == OP_PARAM || a->offset == b->offset) &&
            memcmp(a->perm, b->perm, sizeof a->perm) == 0 &&
            memcmp(a->start, b->start, sizeof a->start) == 0 &&
            memcmp(&a->window, &b->window, sizeof a->window) == 0 &&
@@ -124,6 +127,32 @@ GNode *graph_leaf(Graph *graph, Op op, const Type *type, bool batched, bool per_
                    .batched = batched,
                    .per_trial = per_trial,
                    .index = index,
+                   .name = name,
+                   .span = span};
+    return node_intern(graph, &draft);
+}
+
+GNode *graph_field(Graph *graph, const Type *type, uint32_t index, int64_t classes, bool overlap,
+                   const char *name, Span span) {
+    assert(type->rank > 0);
+    GNode draft = {.op = OP_FIELD,
+                   .type = *type,
+                   .batched = true,
+                   .index = index,
+                   .number = (double)classes,
+                   .overlap = overlap,
+                   .name = name,
+                   .span = span};
+    return node_intern(graph, &draft);
+}
+
+GNode *graph_flat_leaf(Graph *graph, Op op, uint32_t index, int64_t offset, int64_t count,
+                       const char *name, Span span) {
+    GNode draft = {.op = op,
+                   .type = {.elem = graph->real, .rank = 1, .dims = {{.size = count}}},
+                   .per_trial = true,
+                   .index = index,
+                   .offset = offset,
                    .name = name,
                    .span = span};
     return node_intern(graph, &draft);
@@ -376,7 +405,21 @@ GNode *graph_pad(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, 
     return is_identity(&draft) ? a : node_intern(graph, &draft);
 }
 
-/* ---- contraction, flat ---- */
+GNode *graph_window(Graph *graph, GNode *a, const Window *window, Span span) {
+    Dim dims[MAX_RANK];
+    uint32_t rank = a->type.rank, axis = window->axis;
+    assert(axis < rank && rank < MAX_RANK && (!a->batched || axis > 0));
+    assert(a->type.elem != E_BOOL && window->count > 0 && window->size > 0);
+    assert(window->stride > 0 && window->divide > 0 && window->dilation != 0);
+    for (uint32_t i = 0; i < rank; i++) dims[i + (i > axis)] = a->type.dims[i];
+    dims[axis] = (Dim){.size = window->count};
+    dims[axis + 1] = (Dim){.size = window->size};
+    GNode draft = view(OP_WINDOW, &a, rank + 1, dims, a->batched, span);
+    draft.window = *window;
+    return node_intern(graph, &draft);
+}
+
+/* ---- contraction, gather, flat ---- */
 
 /* Sizes of the result's axes by label, from both operands; checks that they agree. */
 static void contract_dims(const GNode *a, const GNode *b, const Einsum *einsum, Type *type) {
@@ -419,6 +462,48 @@ GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Sp
     return node_intern(graph, &draft);
 }
 
+GNode *graph_gather(Graph *graph, GNode *table, GNode *index, Span span) {
+    uint32_t at = index->type.rank;
+    assert(table->type.rank > 0 && !table->batched && index->type.elem == E_I32);
+    assert(elem_is_real(table->type.elem) || table->type.elem == E_I32);
+    assert(at + table->type.rank - 1 <= MAX_RANK);
+    GNode *in[] = {table, index};
+    GNode draft = {.op = OP_GATHER,
+                   .type = index->type,
+                   .batched = index->batched,
+                   .per_trial = is_per_trial(in, 2),
+                   .in_count = 2,
+                   .in = in,
+                   .span = span};
+    draft.type.elem = table->type.elem;
+    for (uint32_t i = 1; i < table->type.rank; i++)
+        draft.type.dims[draft.type.rank++] = table->type.dims[i];
+    return node_intern(graph, &draft);
+}
+
+bool graph_is_below(const GNode *index, int64_t limit) {
+    double number;
+    if (graph_is_fill(index, &number)) return number >= 0 && number < (double)limit;
+    switch (index->op) {
+    case OP_FIELD: return index->number > 0 && index->number <= (double)limit;
+    case OP_IOTA: return index->type.dims[0].size <= limit;
+    case OP_CAST:
+        return index->in[0]->type.elem == E_U8 &&
+               (limit > UINT8_MAX || graph_is_below(index->in[0], limit));
+    case OP_MOD: /* has the divisor's sign */
+        return graph_is_fill(index->in[1], &number) && number > 0 && number <= (double)limit;
+    case OP_SELECT:
+        return graph_is_below(index->in[1], limit) && graph_is_below(index->in[2], limit);
+    case OP_RESHAPE:
+    case OP_PERMUTE:
+    case OP_BROADCAST:
+    case OP_SLICE:
+    case OP_PAD:
+    case OP_STOP: return graph_is_below(index->in[0], limit);
+    default: return false;
+    }
+}
+
 GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span) {
     assert(count > 0 && !is_batched(in, count));
     GNode draft = {.op = OP_FLAT,
@@ -444,5 +529,9 @@ GNode *graph_copy(Graph *graph, const GNode *like, GNode **in) {
 }
 
 void graph_output(Graph *graph, OutputKind kind, uint32_t index, GNode *value) {
-    vec_push(graph->arena, &graph->outputs, (Output){kind, index, value});
+    graph_output_at(graph, kind, index, 0, value);
+}
+
+void graph_output_at(Graph *graph, OutputKind kind, uint32_t index, int64_t offset, GNode *value) {
+    vec_push(graph->arena, &graph->outputs, (Output){kind, index, value, offset});
 }

@@ -36,6 +36,7 @@ typedef enum {
     CLASS_REDUCE,
     CLASS_VIEW,
     CLASS_CONTRACT,
+    CLASS_GATHER,
     CLASS_FLAT
 } OpClass;
 
@@ -74,9 +75,10 @@ struct GNode {
     GNode **in;
 
     /* attributes; unused ones are zero */
-    double number;           /* CONST */
+    double number;           /* CONST; FIELD of labels: how many there are */
+    bool overlap;            /* FIELD */
     uint32_t index;          /* PARAM, STATE, HYPER, FIELD, TOTAL, SHR */
-    int64_t offset;          /* PARAM: first element in the flat vector */
+    int64_t offset;          /* PARAM, FLAT_PARAM, STATE: first element in the flat vector */
     uint32_t site, word;     /* RANDOM: unique per place in the program; word 0..3 */
     uint32_t axes;           /* SUM, REDUCE_MAX: bit i = axis i */
     uint8_t perm[MAX_RANK];  /* PERMUTE */
@@ -93,8 +95,8 @@ typedef Vec(GNode *) GNodeList;
 typedef enum {
     OUT_LOSS,      /* header.loss of the trial block; real, rank 0 */
     OUT_GRAD_NORM, /* header.grad_norm; real, rank 0 */
-    OUT_PARAM,     /* new value of the flat parameters; [P] */
-    OUT_STATE,     /* new value of flat state `index`; [P] */
+    OUT_PARAM,     /* new value of the flat parameters from element `offset` on; a vector */
+    OUT_STATE,     /* new value of flat state `index` from element `offset` on; a vector */
     OUT_EXAMPLE,   /* evaluation: value per example of batch reduction `index`; real [batch] */
     OUT_METRIC,    /* finish: metric `index`; real, rank 0 */
     OUT_FIELD      /* generate: field `index`; [batch, …] */
@@ -104,6 +106,7 @@ typedef struct {
     OutputKind kind;
     uint32_t index;
     GNode *value;
+    int64_t offset;
 } Output;
 typedef Vec(Output) OutputList;
 
@@ -124,6 +127,13 @@ Graph *graph_new(Arena *arena, const char *name, Elem real);
 GNode *graph_const(Graph *graph, double number, Elem elem, Span span);
 GNode *graph_leaf(Graph *graph, Op op, const Type *type, bool batched, bool per_trial,
                   uint32_t index, const char *name, Span span);
+/* A field of the data set; its labels are 0 .. classes-1, or `classes` is 0. `overlap`: its rows are
+ * windows of a sequence; row r begins at element r. */
+GNode *graph_field(Graph *graph, const Type *type, uint32_t index, int64_t classes, bool overlap,
+                   const char *name, Span span);
+/* FLAT_PARAM or STATE `index`: `count` elements of the flat vector from `offset` on. */
+GNode *graph_flat_leaf(Graph *graph, Op op, uint32_t index, int64_t offset, int64_t count,
+                       const char *name, Span span);
 GNode *graph_random(Graph *graph, const Type *type, bool batched, uint32_t site, uint32_t word,
                     Span span);
 GNode *graph_unary(Graph *graph, Op op, GNode *a, Span span);
@@ -144,6 +154,8 @@ GNode *graph_window(Graph *graph, GNode *a, const Window *window, Span span);
  * is outside of 0 .. v-1. The table is not batched. Its gradient is a contraction with the one-hot
  * index. */
 GNode *graph_gather(Graph *graph, GNode *table, GNode *index, Span span);
+/* Are all values of an index known to lie in 0 .. limit-1? */
+bool graph_is_below(const GNode *index, int64_t limit);
 GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Span span);
 GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span);
 /* A number in every element of a shape: CONST, RESHAPE to 1s, BROADCAST. */
@@ -154,6 +166,7 @@ bool graph_is_fill(const GNode *node, double *number);
 /* A copy of `like` (op, attributes, type) with other operands, for passes that rebuild. */
 GNode *graph_copy(Graph *graph, const GNode *like, GNode **in);
 void graph_output(Graph *graph, OutputKind kind, uint32_t index, GNode *value);
+void graph_output_at(Graph *graph, OutputKind kind, uint32_t index, int64_t offset, GNode *value);
 
 /* `tunec emit graph|grad`: a node per line, as drawn above. */
 void graph_print(const Graph *graph, const Sources *sources, Text *out);
@@ -163,13 +176,31 @@ const char *graph_verify(const Graph *graph, Arena *arena);
 
 /* ---- a variant's programs ---- */
 
+typedef enum {
+    PARAM_TRAINED,
+    PARAM_FROZEN, /* by the study: as it began; no gradient, no optimizer state */
+    PARAM_MOVING  /* `state` of a layer: the model itself says its new value */
+} ParameterKind;
+
+/* In the flat vector the trained ones come first, those of one rule together, then the frozen ones,
+ * then the moving ones; every one begins at a multiple of 16. */
 typedef struct {
     const char *name; /* "dense1.weight": path of layer calls, numbered in order of appearance */
     Type type;
     int64_t offset; /* first element in the flat parameter vector */
     GNode *node;    /* PARAM leaf of the train graph */
     Span span;
+    ParameterKind kind;
+    uint32_t group; /* TRAINED: in program->groups */
+    GNode *moved;   /* MOVING: its new value, in the train graph; NULL: it stays */
 } Parameter;
+
+/* Parameters that the same statements of the study speak of: bit i of `rules` is the study's group
+ * statement i. They are elements start … end of the flat vector. */
+typedef struct {
+    uint64_t rules;
+    int64_t start, end;
+} ParameterGroup;
 
 /* A value that a study may select or a report show: "loss", "error". */
 typedef struct {
@@ -191,8 +222,11 @@ typedef struct {
     Graph *init, *train, *evaluate, *finish;
     GNode *loss; /* of train, rank 0, before grad; NULL without one */
     Vec(Parameter) params;
+    Vec(ParameterGroup) groups;
     int64_t param_count;      /* P: elements */
-    Vec(const char *) states; /* names: "m", "v"; each [P] */
+    int64_t trained_count;    /* T: elements of the trained ones */
+    Vec(const char *) states; /* names: "m", "v"; each [T] */
+    int weights;              /* the state that is evaluated instead of the parameters, or -1 */
     Vec(TotalKind) totals;
     Vec(Metric) metrics;
     Elem real;
@@ -203,7 +237,8 @@ typedef struct {
 /* elaborate and update are in elaborate.h: they know the checked program. */
 
 /* Reverse mode: for every parameter the gradient of program->loss, appended to program->train.
- * grads[i] belongs to params[i]; a parameter that the loss does not reach gets zeros.
+ * grads[i] belongs to params[i]; a parameter that the loss does not reach gets zeros, one that is
+ * not trained NULL.
  *
  * needs: loss of rank 0.  keeps: topological order.  breaks: nothing. */
 void grad(Program *program, GNode **grads);

@@ -54,6 +54,15 @@ static void print_start(const GNode *node, Text *out) {
     text_add(out, "]");
 }
 
+/* What differs from windows side by side at every place. */
+static void print_window(const Window *window, Text *out) {
+    text_printf(out, " of %" PRId64 " on %" PRIu32, window->size, window->axis);
+    if (window->stride != 1) text_printf(out, ", stride %" PRId64, window->stride);
+    if (window->dilation != 1) text_printf(out, ", dilation %" PRId64, window->dilation);
+    if (window->start) text_printf(out, ", from %" PRId64, window->start);
+    if (window->divide != 1) text_printf(out, ", divide %" PRId64, window->divide);
+}
+
 static void print_attributes(const GNode *node, Text *out) {
     switch (node->op) {
     case OP_CONST: print_number(node->number, node->type.elem, out); break;
@@ -76,6 +85,7 @@ static void print_attributes(const GNode *node, Text *out) {
     case OP_PERMUTE: print_perm(node, out); break;
     case OP_SLICE:
     case OP_PAD: print_start(node, out); break;
+    case OP_WINDOW: print_window(&node->window, out); break;
     case OP_CONTRACT:
         text_printf(out, " \"%s,%s->%s\"", node->einsum.a, node->einsum.b, node->einsum.out);
         break;

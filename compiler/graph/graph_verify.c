@@ -132,8 +132,7 @@ static const char *window_rule(const GNode *node) {
     const GNode *a = node->in[0];
     const Window *window = &node->window;
     uint32_t axis = window->axis;
-    if (axis >= a->type.rank || node->type.rank != a->type.rank + 1)
-        return "one axis becomes two";
+    if (axis >= a->type.rank || node->type.rank != a->type.rank + 1) return "one axis becomes two";
     if (window->stride < 1 || window->divide < 1 || window->dilation == 0)
         return "windows move on by at least 1";
     if (a->type.elem == E_BOOL) return "windows are of numbers";
@@ -221,8 +220,7 @@ static const char *gather_rule(const GNode *node) {
     if (node->type.rank != index->rank + table->rank - 1)
         return "a row stands in place of each index";
     for (uint32_t i = 0; i < node->type.rank; i++) {
-        const Dim *dim =
-            i < index->rank ? &index->dims[i] : &table->dims[i - index->rank + 1];
+        const Dim *dim = i < index->rank ? &index->dims[i] : &table->dims[i - index->rank + 1];
         if (node->type.dims[i].size != dim->size) return "a row stands in place of each index";
     }
     return flags_rule(node, node->in[1]->batched);

@@ -79,6 +79,12 @@ typedef struct {
     uint32_t count;
 } LayerCount;
 
+/* A moving value that a layer's frame declared: parameter `index` of the program. */
+typedef struct {
+    const char *name;
+    uint32_t index;
+} Moving;
+
 /* One running definition. */
 typedef struct Frame Frame;
 struct Frame {
@@ -92,6 +98,7 @@ struct Frame {
     Value result;
     const char *path;       /* layers and the model: "block1.dense2."; others: NULL */
     Vec(LayerCount) layers; /* calls of layers so far, by name */
+    Vec(Moving) moving;
 };
 
 typedef enum { MODE_TRAIN, MODE_EVALUATE, MODE_GENERATE, MODE_UPDATE } InterpMode;
@@ -101,6 +108,9 @@ typedef struct {
     const Type *type;
     uint32_t parameter, random_calls;
 } InitContext;
+
+/* The parameters that the optimizer's rule is being run for. */
+typedef struct RuleContext RuleContext;
 
 typedef struct {
     const Checked *checked;
@@ -122,6 +132,7 @@ typedef struct {
     uint32_t statements; /* run so far; there is a limit, since everything is unrolled */
     uint32_t site;       /* next random site */
     InitContext *init;   /* NULL outside initialisers */
+    RuleContext *rule;   /* NULL outside optimizers */
     Value loss;          /* of the model; V_ERROR with `has_loss` false when there is none */
     bool has_loss;
     Span loss_span;
@@ -257,8 +268,15 @@ Value reduce_batch(Interp *in, const BuiltinCall *call, GNode *node);
 /* ---- init_params.c ---- */
 
 void interp_parameter(Interp *in, const Node *node);
-/* The flat vector of the parameters' values `pieces`, zeros in the gaps. */
-GNode *params_flat(const Program *program, Graph *graph, GNode **pieces);
+/* A new value for a moving value of the frame, given its converted form back; other names: as it
+ * is. */
+Value interp_move(Interp *in, const Node *assign, Value value);
+/* Kinds, groups and offsets of all parameters, by the study's statements. */
+void params_lay_out(Interp *in);
+/* Elements `start` to `end` of the flat vector of the parameters' values `pieces`, zeros in the
+ * gaps. */
+GNode *params_flat(const Program *program, Graph *graph, GNode **pieces, int64_t start,
+                   int64_t end);
 
 /* ---- elaborate.c ---- */
 
@@ -272,7 +290,8 @@ Value study_choice(Interp *in, uint32_t hyper, uint32_t choice);
 
 /* `state m = 0` in an optimizer: its leaf, and its first value in the graph of init. */
 void update_state(Interp *in, const Node *node);
-/* Replaces the arguments of a starting optimizer that the study schedules. */
-void update_schedules(Interp *in, Frame *optimizer);
+/* Replaces the arguments of a starting optimizer that the study schedules, then those that it sets
+ * apart for the parameters at hand. */
+void update_arguments(Interp *in, Frame *optimizer);
 
 #endif

@@ -8,6 +8,8 @@
  *     fuse_memory.c    which values other kernels need, and where they lie
  *     fuse_expr.c      a node at an index -> expression
  *     fuse_kernel.c    a group -> kernel
+ *     fuse_plane.c     attention's scores, which are never in memory: which values they are
+ *     fuse_plane_build.c   a group of their consumers -> kernel
  *     fuse_name.c      what to call it
  *
  * Where an index turns out not to be affine, the value is marked to be kept in memory and the whole
@@ -17,6 +19,15 @@
 
 #include "compiler/kernel/affine.h"
 
+/* Values of one shape that are computed wherever they are used and are never in memory: dot
+ * products over m, n, and what is elementwise with them (kernel.h, Plane). */
+typedef struct {
+    uint32_t axis_count; /* of the shape, size 1 left out */
+    int64_t extents[MAX_AXES];
+    uint32_t m, n;
+    GNodeList values;
+} PlaneValues;
+
 /* Nodes that one kernel computes. `axes` of the group are the dims of its full shape (size 1 left
  * out), then the summed labels of a contraction. A member has the full shape, or the shape without
  * the `inner` axes: reductions over exactly these and what is computed from them. */
@@ -25,6 +36,9 @@ typedef struct {
     int64_t extents[MAX_AXES];
     uint32_t inner;  /* reduced axes, a bit set; 0: no reduction yet */
     GNode *contract; /* or NULL */
+    const PlaneValues *plane; /* then the members reduce its values over `columns`, or contract
+                                 them; `inner` are all axes that they sum */
+    uint32_t rows, columns;
     GNodeList members;
     bool absorbed; /* merged into another group */
 } Group;
@@ -37,6 +51,7 @@ typedef enum {
     ROLE_FLOAT,   /* made of leaves only, but worth computing once: joins its first consumer */
     ROLE_PRODUCT, /* goes unrounded into its only user: is computed with it, always */
     ROLE_FLAT,    /* a buffer that its operands' kernels fill */
+    ROLE_PLANE,   /* value of a plane: computed by each kernel that uses it */
     ROLE_MEMBER   /* computed in a group */
 } Role;
 
@@ -49,6 +64,7 @@ typedef struct {
 typedef struct {
     Role role;
     Group *group;
+    const PlaneValues *plane; /* of which it is a value or a consumer, or NULL */
     uint32_t cost;       /* of computing it from leaves, where it is made of leaves only */
     bool product;        /* a product that goes into its only user unrounded (fma) */
     bool hard;           /* has to be in memory: operand of a contraction */
@@ -96,7 +112,7 @@ typedef struct {
     uint32_t words; /* per bit set */
     Buffer *params, *states[16], *hypers;
     Vec(Group *) order;       /* of each kernel of the program */
-    BufferList param_buffers; /* by parameter index */
+    BufferList param_buffers; /* parameters, and pieces of the flat vectors */
     BufferList slots;         /* FIELD, EXAMPLE, TOTAL, METRIC */
     Buffer *header, *index;
 } Fuser;
@@ -128,8 +144,26 @@ bool node_is_compute(const Fuser *fuser, const GNode *node); /* has to be in a g
 bool node_is_reduction(const Fuser *fuser, const GNode *node);
 const GNode *view_base(const Fuser *fuser, const GNode *node); /* the node below all views */
 uint32_t op_cost(Op op);
+/* The table of a gather is read in memory: the node that is there, below views that move nothing. */
+static inline bool is_table(const GNode *user, uint32_t operand) {
+    return user->op == OP_GATHER && operand == 0;
+}
+GNode *table_base(const Fuser *fuser, GNode *table);
 /* Liveness, users, targets of outputs and flat vectors, roles. */
 void assign_roles(Fuser *fuser);
+
+/* ---- fuse_plane.c ---- */
+
+/* How a consumer uses a value, its operand `side`. */
+typedef struct {
+    uint32_t side, rows, columns; /* axes of the plane */
+    uint32_t around;              /* a bit set: what it sums besides the columns */
+} PlaneUse;
+
+/* Planes and their consumers. needs: roles. */
+void assign_planes(Fuser *fuser);
+/* False where the node sums both m and n, or neither. */
+bool plane_use_of(const PlaneValues *plane, const GNode *node, uint32_t side, PlaneUse *use);
 
 /* ---- fuse_groups.c ---- */
 
@@ -148,6 +182,9 @@ Buffer *buffer_new(Fuser *fuser, const char *name, Elem elem, int64_t count, Spa
 Buffer *slot_buffer(Fuser *fuser, Space space, uint32_t slot, Elem elem, int64_t count,
                     const char *name);
 Buffer *param_buffer(Fuser *fuser, const GNode *node);
+/* `count` elements of a flat vector from `offset` on; `state`: its number, or -1: the parameters. */
+Buffer *flat_buffer(Fuser *fuser, int state, int64_t offset, int64_t count);
+Buffer *leaf_buffer(Fuser *fuser, const GNode *leaf); /* of a PARAM, STATE or FLAT_PARAM */
 
 /* ---- fuse_expr.c ---- */
 
@@ -159,15 +196,19 @@ typedef struct {
     const GNode *root; /* member being computed */
     uint32_t stage;
     uint32_t extra_outer; /* the axis added for gathers of a batch of one, a bit set */
+    GNodeList leaves;     /* of a plane, in order of X_LEAF's numbers */
+    GNodeList left_out;   /* divisions of a plane that are done after the sum */
     Vec(ExprMemo) memo;
 } Builder;
 struct ExprMemo {
     const GNode *node;
     Affine at;
+    int64_t divide;
     int guard, result;
     uint32_t stage;
 };
 
+/* What a view, or a gather at its index, looks at. */
 bool operand_index_of(const Group *group, const GNode *view, const Index *at, Index *operand);
 /* The value as other nodes see it: loaded, a result, or computed here. -1 after a failure; then
  * fuser->again is set and the reason marked. */
@@ -175,6 +216,11 @@ int build_value(Builder *builder, const GNode *node, const Index *at, int guard)
 /* The node's own operation at `at`. */
 int build_operation(Builder *builder, const GNode *node, const Index *at, int guard);
 int build_cast(Builder *builder, int value, Elem elem, Span span);
+int build_number(Builder *builder, double number, Elem elem, Span span);
+int build_binary(Builder *builder, Op op, Elem elem, int a, int b, Span span);
+/* X_LEAF, X_ROW, X_SUM. */
+int build_part(Builder *builder, ExprKind kind, uint32_t index, uint32_t word, Elem elem,
+               Span span);
 
 /* ---- fuse_kernel.c ---- */
 
@@ -182,6 +228,18 @@ int build_cast(Builder *builder, int value, Elem elem, Span span);
  */
 bool group_stores(const Fuser *fuser, const Group *group);
 Kernel *build_kernel(Fuser *fuser, Group *group);
+
+/* ---- fuse_plane_build.c ---- */
+
+enum { NO_PASS = 1000 };
+/* Passes of the plane's group behind which `node` can be computed; NO_PASS: it cannot be by the
+ * kernel of the group. */
+uint32_t plane_passes_below(const Fuser *fuser, const Group *group, const GNode *node);
+/* Everything but arguments and figures. */
+void build_plane(Builder *builder);
+/* Is the node computed in the plane's kernel, or by it? Then this is how. */
+bool plane_computes(const Builder *builder, const GNode *node);
+int build_plane_value(Builder *builder, const GNode *node, const Index *at, int guard);
 
 /* ---- fuse_contract.c ---- */
 

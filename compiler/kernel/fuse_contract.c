@@ -6,12 +6,16 @@ static bool is_summed(const Einsum *einsum, char label) {
     return !strchr(einsum->out, label);
 }
 
-/* The operand with its summed axes last, in the order of `summed`; `labels` follows. */
+/* The operand with its summed axes last, in the order of `summed`; `labels` follows. A batch that
+ * is summed becomes an axis like others. */
 static GNode *summed_last(Graph *graph, GNode *operand, const Einsum *einsum, const char *summed,
                           char *labels) {
     char order[MAX_RANK + 1] = {0};
     uint8_t perm[MAX_RANK] = {0};
     uint32_t count = 0;
+    if (operand->batched && is_summed(einsum, labels[0]))
+        operand = graph_reshape(graph, operand, operand->type.rank, operand->type.dims, false,
+                                operand->span);
     for (const char *label = labels; *label; label++)
         if (!is_summed(einsum, *label)) order[count++] = *label;
     strcpy(order + count, summed);

@@ -59,10 +59,40 @@ int build_cast(Builder *builder, int value, Elem elem, Span span) {
     return add_op(builder, OP_CAST, elem, &value, 1, 0, span);
 }
 
+int build_number(Builder *builder, double number, Elem elem, Span span) {
+    return add_const(builder, number, elem, span);
+}
+
+int build_binary(Builder *builder, Op op, Elem elem, int a, int b, Span span) {
+    return add_op(builder, op, elem, (int[]){a, b}, 2, 0, span);
+}
+
+int build_part(Builder *builder, ExprKind kind, uint32_t index, uint32_t word, Elem elem,
+               Span span) {
+    Expr expr = blank(kind, elem, span);
+    expr.index = index;
+    expr.word = word;
+    return add_expr(builder, &expr);
+}
+
 static int add_load(Builder *builder, Buffer *buffer, Affine at, int guard, Span span) {
     Expr expr = blank(X_LOAD, buffer->elem, span);
     expr.buffer = buffer;
     expr.at = at;
+    expr.guard = guard;
+    return add_expr(builder, &expr);
+}
+
+/* The element of the buffer's row-major values, which begin at `base`. */
+static int load_element(Builder *builder, Buffer *buffer, int64_t base, const Index *at, int guard,
+                        Span span) {
+    int64_t divide = index_divide(at);
+    Expr expr = blank(X_LOAD, buffer->elem, span);
+    expr.buffer = buffer;
+    expr.at = affine_add(index_linear(at), affine_constant(base * divide));
+    int64_t common = affine_divisor(&expr.at, divide);
+    affine_divide(&expr.at, common);
+    if (divide > common) expr.divide = divide / common;
     expr.guard = guard;
     return add_expr(builder, &expr);
 }
@@ -83,6 +113,21 @@ static bool gather_index_of(const Group *group, const GNode *node, const Index *
     return true;
 }
 
+/* Where a window looks: its place and the place within it give one place of the axis below. */
+static void look_through(const Window *window, const Index *own, Index *operand) {
+    int64_t divide = index_divide(own);
+    Affine place = affine_add(affine_scale(own->at[window->axis], window->stride),
+                              affine_scale(own->at[window->axis + 1], window->dilation));
+    for (uint32_t i = 0; i < operand->rank; i++)
+        operand->at[i] = affine_scale(own->at[i + (i > window->axis)], window->divide);
+    operand->at[window->axis] = affine_add(place, affine_constant(window->start * divide));
+    operand->divide = divide * window->divide;
+}
+
+static Affine moved(const Index *own, uint32_t dim, int64_t by) {
+    return affine_add(own->at[dim], affine_constant(by * index_divide(own)));
+}
+
 bool operand_index_of(const Group *group, const GNode *view, const Index *at, Index *operand) {
     if (view->op == OP_GATHER) return gather_index_of(group, view, at, operand);
     if (view->op == OP_RESHAPE || op_info[view->op].class != CLASS_VIEW) {
@@ -92,23 +137,21 @@ bool operand_index_of(const Group *group, const GNode *view, const Index *at, In
     Index own;
     if (!to_dims(group, at, &view->type, &own)) return false;
     const Type *below = &view->in[0]->type;
-    *operand = (Index){.rank = below->rank};
+    *operand = (Index){.rank = below->rank, .divide = own.divide};
     for (uint32_t i = 0; i < below->rank; i++) operand->dims[i] = below->dims[i].size;
-    for (uint32_t i = 0; i < own.rank; i++) {
+    for (uint32_t i = 0; i < below->rank; i++) {
         switch (view->op) {
         case OP_PERMUTE: operand->at[view->perm[i]] = own.at[i]; break;
         case OP_BROADCAST:
             operand->at[i] = below->dims[i].size == 1 ? affine_constant(0) : own.at[i];
             break;
-        case OP_SLICE:
-            operand->at[i] = affine_add(own.at[i], affine_constant(view->start[i]));
-            break;
-        case OP_PAD:
-            operand->at[i] = affine_add(own.at[i], affine_constant(-view->start[i]));
-            break;
+        case OP_SLICE: operand->at[i] = moved(&own, i, view->start[i]); break;
+        case OP_PAD: operand->at[i] = moved(&own, i, -view->start[i]); break;
+        case OP_WINDOW: break;
         default: assert(!"a view"); return false;
         }
     }
+    if (view->op == OP_WINDOW) look_through(&view->window, &own, operand);
     return true;
 }
 
@@ -123,34 +166,62 @@ static int axis_value(Builder *builder, Affine at, Span span) {
     return add_expr(builder, &expr);
 }
 
-/* bool: the index lies inside its dims, and `guard` holds. */
-static int inside(Builder *builder, const Index *at, int guard, Span span) {
+static int both(Builder *builder, int guard, int test, Span span) {
+    if (guard == NONE || test == NONE) return guard == NONE ? test : guard;
+    return add_op(builder, OP_AND, E_BOOL, (int[]){guard, test}, 2, 0, span);
+}
+
+/* The place is a multiple of `divide`; what is one anyway does not count. */
+static int is_whole(Builder *builder, const Affine *place, int64_t divide, Span span) {
+    int64_t common = affine_divisor(place, divide), rest = divide / common;
+    if (rest == 1) return NONE;
+    Affine at = *place;
+    affine_divide(&at, common);
+    at.offset = (at.offset % rest + rest) % rest;
+    for (uint32_t i = 0; i < MAX_AXES; i++) at.coeff[i] = (at.coeff[i] % rest + rest) % rest;
+    int number = add_const(builder, (double)rest, E_I32, span);
+    int left =
+        add_op(builder, OP_MOD, E_I32, (int[]){axis_value(builder, at, span), number}, 2, 0, span);
+    int zero = add_const(builder, 0, E_I32, span);
+    return add_op(builder, OP_EQ, E_BOOL, (int[]){left, zero}, 2, 0, span);
+}
+
+/* bool: the index lies inside dim i, and `guard` holds. */
+static int inside_dim(Builder *builder, const Index *at, uint32_t i, int guard, Span span) {
     const Group *group = builder->group;
-    for (uint32_t i = 0; i < at->rank; i++) {
-        int64_t low, high;
-        affine_range(&at->at[i], group->extents, group->axis_count, &low, &high);
-        int position = axis_value(builder, at->at[i], span);
-        int tests[2] = {NONE, NONE};
-        if (low < 0)
-            tests[0] = add_op(builder, OP_LE, E_BOOL,
-                              (int[]){add_const(builder, 0, E_I32, span), position}, 2, 0, span);
-        if (high >= at->dims[i])
-            tests[1] =
-                add_op(builder, OP_LT, E_BOOL,
-                       (int[]){position, add_const(builder, (double)at->dims[i], E_I32, span)}, 2,
-                       0, span);
-        for (uint32_t t = 0; t < 2; t++) {
-            if (tests[t] == NONE) continue;
-            guard = guard == NONE
-                        ? tests[t]
-                        : add_op(builder, OP_AND, E_BOOL, (int[]){guard, tests[t]}, 2, 0, span);
-        }
+    int64_t low, high, limit = at->dims[i] * index_divide(at);
+    affine_range(&at->at[i], group->extents, group->axis_count, &low, &high);
+    int position = axis_value(builder, at->at[i], span), test = NONE;
+    if (low < 0) {
+        int zero = add_const(builder, 0, E_I32, span);
+        test = add_op(builder, OP_LE, E_BOOL, (int[]){zero, position}, 2, 0, span);
     }
+    guard = both(builder, guard, test, span);
+    if (high < limit) return guard;
+    int end = add_const(builder, (double)limit, E_I32, span);
+    test = add_op(builder, OP_LT, E_BOOL, (int[]){position, end}, 2, 0, span);
+    return both(builder, guard, test, span);
+}
+
+/* bool: what the view shows there is an element, and `guard` holds. */
+static int inside(Builder *builder, const GNode *view, const Index *below, int guard) {
+    const Type *type = &view->in[0]->type;
+    if (view->op == OP_WINDOW) {
+        const Affine *place = &below->at[view->window.axis];
+        guard = inside_dim(builder, below, view->window.axis, guard, view->span);
+        int whole = is_whole(builder, place, index_divide(below), view->span);
+        return both(builder, guard, whole, view->span);
+    }
+    for (uint32_t i = 0; i < type->rank; i++)
+        if (view->type.dims[i].size != type->dims[i].size)
+            guard = inside_dim(builder, below, i, guard, view->span);
     return guard;
 }
 
-static int build_pad(Builder *builder, const GNode *node, const Index *below, int guard) {
-    int inner_guard = inside(builder, below, guard, node->span);
+/* Zeros around or between what is there: a guard on the loads below, or else a choice. */
+static int build_guarded(Builder *builder, const GNode *node, Index *below, int guard) {
+    int inner_guard = inside(builder, node, below, guard);
+    index_reduce(below);
     int value = build_value(builder, node->in[0], below, inner_guard);
     if (value == FAILED || inner_guard == guard) return value;
     const Expr *expr = &builder->kernel->exprs.at[value];
@@ -163,7 +234,8 @@ static int build_pad(Builder *builder, const GNode *node, const Index *below, in
 static int build_view(Builder *builder, const GNode *node, const Index *at, int guard) {
     Index below;
     if (!operand_index_of(builder->group, node, at, &below)) return fail_index(builder, node);
-    if (node->op == OP_PAD) return build_pad(builder, node, &below, guard);
+    if (node->op == OP_PAD || node->op == OP_WINDOW)
+        return build_guarded(builder, node, &below, guard);
     return build_value(builder, node->in[0], &below, guard);
 }
 
@@ -201,13 +273,16 @@ static int build_field(Builder *builder, const GNode *node, const Index *at, int
     Buffer *buffer =
         slot_buffer(fuser, SPACE_FIELD, node->index, type->elem, type_count(type), node->name);
     if (!node->batched || !is_gathered(fuser))
-        return add_load(builder, buffer, linear, guard, node->span);
+        return load_element(builder, buffer, 0, at, guard, node->span);
     Index own;
     const Group *group = builder->group;
     int64_t batch = type->dims[0].size;
     if (!index_refactor(at, 2, (int64_t[]){batch, type_count(type) / batch}, group->extents,
                         group->axis_count, &own))
         return fail_index(builder, node);
+    int64_t divide = index_divide(&own);
+    if (affine_divisor(&own.at[0], divide) != divide) return fail_index(builder, node);
+    affine_divide(&own.at[0], divide);
     int axis = single_axis(&own.at[0]);
     for (uint32_t i = 1; i < own.rank && axis != NONE; i++)
         if (own.at[i].coeff[axis]) return fail_index(builder, node);
@@ -215,11 +290,16 @@ static int build_field(Builder *builder, const GNode *node, const Index *at, int
         return fail_index(builder, node);
     if (axis == NONE) {
         axis = extra_axis(builder);
-        linear.coeff[axis] = type_count(type) / batch;
+        linear.coeff[axis] = type_count(type) / batch * divide;
+    }
+    if (node->overlap) { /* what is looked up is where the row begins */
+        linear.coeff[axis] = divide;
+        buffer->row = type_count(type) / batch;
     }
     Expr expr = blank(X_LOAD, type->elem, node->span);
     expr.buffer = buffer;
     expr.at = linear;
+    if (divide > 1) expr.divide = divide;
     expr.gather = axis;
     expr.guard = guard;
     builder->kernel->index = fuser->index;
@@ -237,15 +317,24 @@ static int build_random(Builder *builder, const GNode *node, Affine linear) {
     return add_expr(builder, &expr);
 }
 
+static int position(Builder *builder, const Index *at, Span span) {
+    int64_t divide = index_divide(at);
+    int value = axis_value(builder, index_linear(at), span);
+    if (divide == 1) return value;
+    int number = add_const(builder, (double)divide, E_I32, span);
+    return add_op(builder, OP_DIV, E_I32, (int[]){value, number}, 2, 0, span);
+}
+
 static int build_leaf(Builder *builder, const GNode *node, const Index *at, int guard) {
     Fuser *fuser = builder->fuser;
     Affine linear = index_linear(at);
     Elem elem = node->type.elem;
     switch (node->op) {
     case OP_CONST: return add_const(builder, node->number, elem, node->span);
-    case OP_PARAM: return add_load(builder, param_buffer(fuser, node), linear, guard, node->span);
-    case OP_STATE: return add_load(builder, fuser->states[node->index], linear, guard, node->span);
-    case OP_FLAT_PARAM: return add_load(builder, fuser->params, linear, guard, node->span);
+    case OP_PARAM:
+    case OP_STATE:
+    case OP_FLAT_PARAM:
+        return load_element(builder, leaf_buffer(fuser, node), 0, at, guard, node->span);
     case OP_HYPER: {
         int load = add_load(builder, fuser->hypers, affine_constant(node->index), NONE, node->span);
         return build_cast(builder, load, elem, node->span);
@@ -259,11 +348,13 @@ static int build_leaf(Builder *builder, const GNode *node, const Index *at, int 
     case OP_TOTAL: {
         Buffer *total =
             slot_buffer(fuser, SPACE_TOTAL, node->index, E_F64, type_count(&node->type), NULL);
-        return build_cast(builder, add_load(builder, total, linear, guard, node->span), elem,
+        return build_cast(builder, load_element(builder, total, 0, at, guard, node->span), elem,
                           node->span);
     }
-    case OP_IOTA: return axis_value(builder, linear, node->span);
-    case OP_RANDOM: return build_random(builder, node, linear);
+    case OP_IOTA: return position(builder, at, node->span);
+    case OP_RANDOM:
+        return index_divide(at) == 1 ? build_random(builder, node, linear)
+                                     : fail_index(builder, node);
     default: assert(!"a leaf"); return FAILED;
     }
 }
@@ -275,25 +366,15 @@ static Buffer *table_buffer(Builder *builder, GNode *table, int64_t *start) {
     const GNode *base = table_base(fuser, table);
     const Info *info = info_of(fuser, base);
     *start = info->buffer ? info->base : 0;
-    if (info->buffer) return info->buffer;
-    switch (base->op) {
-    case OP_PARAM: return param_buffer(fuser, base);
-    case OP_STATE: return fuser->states[base->index];
-    default: assert(base->op == OP_FLAT_PARAM); return fuser->params;
-    }
-}
-
-static int both(Builder *builder, int a, int b, Span span) {
-    if (a == NONE || b == NONE) return a == NONE ? b : a;
-    return add_op(builder, OP_AND, E_BOOL, (int[]){a, b}, 2, 0, span);
+    return info->buffer ? info->buffer : leaf_buffer(fuser, base);
 }
 
 static int row_inside(Builder *builder, int row, int64_t rows, Span span) {
     int zero = add_const(builder, 0, E_I32, span);
     int limit = add_const(builder, (double)rows, E_I32, span);
-    int tests[] = {add_op(builder, OP_LE, E_BOOL, (int[]){zero, row}, 2, 0, span),
-                   add_op(builder, OP_LT, E_BOOL, (int[]){row, limit}, 2, 0, span)};
-    return add_op(builder, OP_AND, E_BOOL, tests, 2, 0, span);
+    int from = add_op(builder, OP_LE, E_BOOL, (int[]){zero, row}, 2, 0, span);
+    int to = add_op(builder, OP_LT, E_BOOL, (int[]){row, limit}, 2, 0, span);
+    return both(builder, from, to, span);
 }
 
 static int build_gather(Builder *builder, const GNode *node, const Index *at, int guard) {
@@ -302,6 +383,7 @@ static int build_gather(Builder *builder, const GNode *node, const Index *at, in
     Elem elem = node->type.elem;
     Index own, place;
     if (!to_dims(builder->group, at, &node->type, &own)) return fail_index(builder, node);
+    if (index_divide(&own) != 1) return fail_index(builder, node);
     place = own;
     place.rank = index->type.rank;
     int row = build_value(builder, index, &place, guard);
@@ -345,7 +427,8 @@ static int build_own(Builder *builder, const GNode *node, const Index *at, int g
     const Info *info = info_of(fuser, node);
     Index native = group_index(builder->group, group_is_full(builder->group, node));
     Affine expected = index_linear(&native), actual = index_linear(at);
-    if (!affine_equal(&expected, &actual)) { /* another element than the one being computed */
+    if (!affine_equal(&expected, &actual) ||
+        index_divide(at) != 1) { /* another element than the one being computed */
         set_apart(fuser, builder->root, node);
         return FAILED;
     }
@@ -366,11 +449,11 @@ static int build_own(Builder *builder, const GNode *node, const Index *at, int g
 
 static int build_fresh(Builder *builder, const GNode *node, const Index *at, int guard) {
     const Info *info = info_of(builder->fuser, node);
+    if (builder->group->plane && plane_computes(builder, node))
+        return build_plane_value(builder, node, at, guard);
     if (info->group == builder->group) return build_own(builder, node, at, guard);
     if (info->buffer && !info->recompute)
-        return add_load(builder, info->buffer,
-                        affine_add(index_linear(at), affine_constant(info->base)), guard,
-                        node->span);
+        return load_element(builder, info->buffer, info->base, at, guard, node->span);
     assert(!info->group || info->recompute);
     return build_operation(builder, node, at, guard);
 }
@@ -380,12 +463,12 @@ int build_value(Builder *builder, const GNode *node, const Index *at, int guard)
     for (uint32_t i = builder->memo.count; i-- > 0;) {
         const ExprMemo *memo = &builder->memo.at[i];
         if (memo->node == node && memo->guard == guard && memo->stage == builder->stage &&
-            affine_equal(&memo->at, &linear))
+            memo->divide == index_divide(at) && affine_equal(&memo->at, &linear))
             return memo->result;
     }
     int result = build_fresh(builder, node, at, guard);
     if (result != FAILED)
         vec_push(builder->fuser->arena, &builder->memo,
-                 (ExprMemo){node, linear, guard, result, builder->stage});
+                 (ExprMemo){node, linear, index_divide(at), guard, result, builder->stage});
     return result;
 }

@@ -45,7 +45,7 @@ static bool is_native(const Group *group, const GNode *node, const Index *at) {
     if (count != group_count(group, true) && count != group_count(group, false)) return false;
     Index own = group_index(group, group_is_full(group, node));
     Affine expected = index_linear(&own), actual = index_linear(at);
-    return affine_equal(&expected, &actual);
+    return index_divide(at) == 1 && affine_equal(&expected, &actual);
 }
 
 /* ---- dependences ---- */
@@ -149,14 +149,24 @@ static bool reaches(const Fuser *fuser, const Group *group, const GNode *operand
 static bool operand_at(const Group *group, const GNode *node, bool full, Index *at) {
     Index own = group_index(group, full);
     *at = own;
-    return op_info[node->op].class != CLASS_VIEW || operand_index_of(group, node, &own, at);
+    bool moves = op_info[node->op].class == CLASS_VIEW || node->op == OP_GATHER;
+    return !moves || operand_index_of(group, node, &own, at);
+}
+
+/* Any row of a table may be wanted: the group must not be still computing it. */
+static bool reaches_table(const Fuser *fuser, const Group *group, GNode *table) {
+    const GNode *base = table_base(fuser, table);
+    const Info *info = info_of(fuser, base);
+    return info->group != group && (info->role != ROLE_FLAT || !is_piece_of(fuser, group, base));
 }
 
 static bool operands_reach(const Fuser *fuser, const Group *group, const GNode *node, bool full) {
     Index at;
     if (!operand_at(group, node, full, &at)) return false;
     for (uint32_t i = 0; i < node->in_count; i++)
-        if (!reaches(fuser, group, node->in[i], &at)) return false;
+        if (is_table(node, i) ? !reaches_table(fuser, group, node->in[i])
+                              : !reaches(fuser, group, node->in[i], &at))
+            return false;
     return true;
 }
 
@@ -205,6 +215,20 @@ static void depend_on_operands(Fuser *fuser, Group *group, const GNode *node) {
 
 static void host(Fuser *fuser, GNode *node);
 
+static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at);
+
+static void claim_operands(Fuser *fuser, Group *group, GNode *node, const Index *at) {
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        if (!is_table(node, i)) {
+            claim(fuser, group, node->in[i], at);
+            continue;
+        }
+        GNode *base = table_base(fuser, node->in[i]);
+        if (info_of(fuser, base)->role == ROLE_FLOAT && !info_of(fuser, base)->group)
+            host(fuser, base);
+    }
+}
+
 /* Floating values below `operand` join the group if they are met at their own element, else they
  * get groups of their own. */
 static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at) {
@@ -232,7 +256,7 @@ static void claim(Fuser *fuser, Group *group, GNode *operand, const Index *at) {
     info->level = level_in(fuser, group, operand);
     info->group = group;
     vec_push(fuser->arena, &group->members, operand);
-    for (uint32_t i = 0; i < operand->in_count; i++) claim(fuser, group, operand->in[i], &below);
+    claim_operands(fuser, group, operand, &below);
     depend_on_operands(fuser, group, operand);
 }
 
@@ -246,7 +270,7 @@ static void enter(Fuser *fuser, Group *group, GNode *node) {
         Index at;
         bool reachable = operand_at(group, node, full, &at);
         assert(reachable); /* or it would have a group of its own shape */
-        for (uint32_t i = 0; i < node->in_count; i++) claim(fuser, group, node->in[i], &at);
+        claim_operands(fuser, group, node, &at);
     }
     depend_on_operands(fuser, group, node);
 }
@@ -280,7 +304,8 @@ static Group *joinable(Fuser *fuser, const GroupList *candidates, const GroupLis
     for (uint32_t i = 0; i < candidates->count; i++) {
         Group *group = candidates->at[i];
         if (best && group->id < best->id) continue;
-        if (!closes_cycle(fuser, group, operands) && fits(fuser, group, node)) best = group;
+        if (group->plane || closes_cycle(fuser, group, operands)) continue;
+        if (fits(fuser, group, node)) best = group;
     }
     return best;
 }
@@ -295,7 +320,8 @@ static GroupList row_groups(Fuser *fuser, const GNode *node) {
     bool rows = wanted.inner && !(wanted.inner & 1);
     for (uint32_t i = 0; rows && i < fuser->groups.count; i++) {
         Group *group = fuser->groups.at[i];
-        if (group->inner == wanted.inner && !group->contract) add_group(fuser, &list, group);
+        if (group->inner == wanted.inner && !group->contract && !group->plane)
+            add_group(fuser, &list, group);
     }
     return list;
 }
@@ -331,28 +357,39 @@ static bool is_column(const Group *group) {
     return group->inner & 1 && group_count(group, false) > 1;
 }
 
-/* Does the group work on the flat vectors, rather than on something as long by chance? */
-static bool is_update(Fuser *fuser, const Group *group) {
-    if (group->full_count != 1 || group->extents[0] != fuser->layout->param_count) return false;
-    for (uint32_t i = 0; i < group->members.count; i++) {
+enum { NO_UPDATE = -2, ANYWHERE = -1 };
+
+/* Where the pieces of the flat vectors begin that the group works on, rather than on something as
+ * long by chance; of the flat gradient alone: anywhere. */
+static int64_t update_place(Fuser *fuser, const Group *group) {
+    int64_t place = NO_UPDATE;
+    for (uint32_t i = 0; i < group->members.count && group->full_count == 1; i++) {
         const GNode *node = group->members.at[i];
         for (uint32_t k = 0; k < node->in_count; k++) {
-            Op op = view_base(fuser, node->in[k])->op;
-            if (op == OP_FLAT || op == OP_FLAT_PARAM || op == OP_STATE) return true;
+            const GNode *base = view_base(fuser, node->in[k]);
+            if (base->op == OP_FLAT_PARAM || base->op == OP_STATE) return base->offset;
+            if (base->op == OP_FLAT) place = ANYWHERE;
         }
     }
-    return false;
+    return place;
+}
+
+static bool same_update(Fuser *fuser, const Group *a, const Group *b) {
+    int64_t left = update_place(fuser, a), right = update_place(fuser, b);
+    if (left == NO_UPDATE || right == NO_UPDATE) return false;
+    return left == right || left == ANYWHERE || right == ANYWHERE;
 }
 
 static bool may_merge(Fuser *fuser, const Group *a, const Group *b) {
     if (a->absorbed || b->absorbed || a->contract || b->contract) return false;
+    if (a->plane || b->plane) return false;
     if (fuser->alone[a->members.at[0]->id] || fuser->alone[b->members.at[0]->id]) return false;
     if (bit_has(fuser->depends[a->id], b->id) || bit_has(fuser->depends[b->id], a->id))
         return false;
     if (a->full_count != b->full_count) return false;
     for (uint32_t i = 0; i < a->full_count; i++)
         if (a->extents[i] != b->extents[i]) return false;
-    bool flat = is_update(fuser, a) && is_update(fuser, b);
+    bool flat = same_update(fuser, a, b);
     if (flat && (!a->inner || !b->inner || a->inner == b->inner)) return true;
     return a->inner == b->inner && is_column(a) && shares_operand(fuser, a, b);
 }
@@ -388,11 +425,67 @@ static void sort_members(Group *group) {
         }
 }
 
+/* ---- consumers of planes ---- */
+
+/* Values below that float: those of the size of the plane are computed wherever they are used, as
+ * the plane is; smaller ones once. */
+static void settle_floats(Fuser *fuser, const PlaneValues *plane, GNode *node) {
+    Info *info = info_of(fuser, node);
+    int64_t points = plane->extents[plane->m] * plane->extents[plane->n];
+    if (info->group || info->seen == fuser->search) return;
+    info->seen = fuser->search;
+    if (info->role == ROLE_FLOAT && !fuser->forced[node->id] && type_count(&node->type) >= points)
+        info->role = ROLE_INLINE;
+    else if (info->role == ROLE_FLOAT)
+        host(fuser, node);
+    for (uint32_t i = 0; i < node->in_count && !info->group; i++)
+        settle_floats(fuser, plane, node->in[i]);
+}
+
+static Group *plane_group(Fuser *fuser, const GNode *node, const PlaneUse *use) {
+    const PlaneValues *plane = info_of(fuser, node)->plane;
+    uint32_t inner = use->around | 1u << use->columns;
+    GroupList operands = {0};
+    operand_groups(fuser, node, &operands);
+    for (uint32_t i = fuser->groups.count; i-- > 0;) {
+        Group *group = fuser->groups.at[i];
+        if (group->plane != plane || group->rows != use->rows || group->inner != inner) continue;
+        if (closes_cycle(fuser, group, &operands)) continue;
+        if (plane_passes_below(fuser, group, node) < NO_PASS) return group;
+    }
+    Group *group = new_group(fuser);
+    for (uint32_t i = 0; i < plane->axis_count; i++) add_axis(group, plane->extents[i]);
+    group->full_count = group->axis_count;
+    group->inner = inner;
+    group->plane = plane;
+    group->rows = use->rows;
+    group->columns = use->columns;
+    return group;
+}
+
+static void host_consumer(Fuser *fuser, GNode *node) {
+    Info *info = info_of(fuser, node);
+    PlaneUse use;
+    uint32_t side = info_of(fuser, view_base(fuser, node->in[0]))->role == ROLE_PLANE ? 0 : 1;
+    bool legal = plane_use_of(info->plane, node, side, &use);
+    assert(legal);
+    fuser->search++;
+    for (uint32_t i = 0; i < node->in_count; i++) settle_floats(fuser, info->plane, node->in[i]);
+    Group *group = plane_group(fuser, node, &use);
+    info->group = group;
+    vec_push(fuser->arena, &group->members, node);
+    depend_on_operands(fuser, group, node);
+}
+
 static void place_node(Fuser *fuser, GNode *node) {
     Info *info = info_of(fuser, node);
     for (uint32_t i = 0; i < info->pieces.count; i++)
         if (!info_of(fuser, info->pieces.at[i])->group) host(fuser, info->pieces.at[i]);
     if (info->role != ROLE_MEMBER || info->group) return;
+    if (info->plane) {
+        host_consumer(fuser, node);
+        return;
+    }
     if (node->op == OP_CONTRACT && !fuser->forced[node->id])
         host_contract(fuser, node);
     else

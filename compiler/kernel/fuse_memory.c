@@ -34,15 +34,41 @@ Buffer *slot_buffer(Fuser *fuser, Space space, uint32_t slot, Elem elem, int64_t
     return buffer;
 }
 
-Buffer *param_buffer(Fuser *fuser, const GNode *node) {
-    int64_t offset = fuser->layout->params + node->offset * elem_bytes(node->type.elem);
-    for (uint32_t i = 0; i < fuser->param_buffers.count; i++)
-        if (fuser->param_buffers.at[i]->offset == offset) return fuser->param_buffers.at[i];
-    Buffer *buffer = buffer_new(fuser, node->name ? node->name : "param", node->type.elem,
-                                type_count(&node->type), SPACE_TRIAL);
+static Buffer *trial_buffer(Fuser *fuser, const char *name, int64_t offset, int64_t count) {
+    for (uint32_t i = 0; i < fuser->param_buffers.count; i++) {
+        Buffer *known = fuser->param_buffers.at[i];
+        if (known->offset == offset && known->count == count) return known;
+    }
+    Buffer *buffer = buffer_new(fuser, name, fuser->layout->real, count, SPACE_TRIAL);
     buffer->offset = offset;
     vec_push(fuser->arena, &fuser->param_buffers, buffer);
     return buffer;
+}
+
+/* Training reads the parameters that it trains; everything else those that are evaluated. */
+static int64_t vector_read(const Fuser *fuser, const GNode *param) {
+    const TrialLayout *layout = fuser->layout;
+    bool trains = !strcmp(fuser->graph->name, "train") || !strcmp(fuser->graph->name, "init");
+    bool other = layout->weights >= 0 && !trains && param->offset < layout->trained_count;
+    return other ? layout->states[layout->weights] : layout->params;
+}
+
+Buffer *param_buffer(Fuser *fuser, const GNode *node) {
+    int64_t offset = vector_read(fuser, node) + node->offset * elem_bytes(node->type.elem);
+    return trial_buffer(fuser, node->name ? node->name : "param", offset, type_count(&node->type));
+}
+
+Buffer *flat_buffer(Fuser *fuser, int state, int64_t offset, int64_t count) {
+    Buffer *whole = state < 0 ? fuser->params : fuser->states[state];
+    if (!offset && count == whole->count) return whole;
+    const char *name = arena_printf(fuser->arena, "%s_%lld", whole->name, (long long)offset);
+    return trial_buffer(fuser, name, whole->offset + offset * elem_bytes(whole->elem), count);
+}
+
+Buffer *leaf_buffer(Fuser *fuser, const GNode *leaf) {
+    if (leaf->op == OP_PARAM) return param_buffer(fuser, leaf);
+    int state = leaf->op == OP_STATE ? (int)leaf->index : -1;
+    return flat_buffer(fuser, state, leaf->offset, type_count(&leaf->type));
 }
 
 static bool name_taken(const Fuser *fuser, const char *name) {

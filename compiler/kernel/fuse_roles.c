@@ -44,6 +44,7 @@ uint32_t op_cost(Op op) {
     case OP_MOD: return 3;
     case OP_RANDOM: return RANDOM_COST;
     case OP_FIELD: return 1;
+    case OP_GATHER: return 2;
     default: return op_info[op].class == CLASS_LEAF ? 0 : 1;
     }
 }
@@ -116,8 +117,10 @@ static Target output_target(Fuser *fuser, const Output *output) {
         buffer = buffer_new(fuser, "grad_norm", E_F64, 1, SPACE_TRIAL);
         buffer->offset = HEADER_GRAD_NORM;
         return (Target){buffer, 0, false};
-    case OUT_PARAM: return (Target){fuser->params, 0, true};
-    case OUT_STATE: return (Target){fuser->states[output->index], 0, true};
+    case OUT_PARAM: return (Target){flat_buffer(fuser, -1, output->offset, count), 0, true};
+    case OUT_STATE:
+        buffer = flat_buffer(fuser, (int)output->index, output->offset, count);
+        return (Target){buffer, 0, true};
     case OUT_EXAMPLE:
         buffer = slot_buffer(fuser, SPACE_EXAMPLE, output->index, real, count, NULL);
         break;
@@ -184,7 +187,7 @@ static bool is_rows(const Fuser *fuser, const GNode *operand) {
     if (operand->type.rank != 2 || !elem_is_real(operand->type.elem)) return false;
     if (operand->type.dims[0].size == 1) return false; /* no axis to look rows up along */
     while (node_is_view(fuser, operand) && operand->op != OP_PERMUTE && operand->op != OP_SLICE &&
-           operand->op != OP_PAD && operand->op != OP_BROADCAST)
+           operand->op != OP_PAD && operand->op != OP_WINDOW && operand->op != OP_BROADCAST)
         operand = operand->in[0];
     return operand->op == OP_FIELD && operand->batched;
 }
@@ -198,9 +201,24 @@ static bool readable_in_place(const Fuser *fuser, const GNode *operand, const GN
 
 static void mark_operand(Fuser *fuser, GNode *operand) {
     for (GNode *node = operand; node_is_view(fuser, node); node = node->in[0])
-        if (node->op == OP_PAD) fuser->forced[operand->id] = true;
+        if (node->op == OP_PAD || node->op == OP_WINDOW) fuser->forced[operand->id] = true;
     const GNode *base = view_base(fuser, operand);
     if (!readable_in_place(fuser, operand, base)) fuser->forced[base->id] = true;
+    info_of(fuser, base)->hard = true;
+}
+
+GNode *table_base(const Fuser *fuser, GNode *table) {
+    while (node_is_view(fuser, table) &&
+           (table->op == OP_RESHAPE || op_info[table->op].class != CLASS_VIEW))
+        table = table->in[0];
+    return table;
+}
+
+static void mark_table(Fuser *fuser, GNode *table) {
+    const GNode *base = table_base(fuser, table);
+    bool leaf = op_info[base->op].class == CLASS_LEAF;
+    bool there = base->op == OP_PARAM || base->op == OP_STATE || base->op == OP_FLAT_PARAM;
+    if (node_is_view(fuser, base) || (leaf && !there)) fuser->forced[base->id] = true;
     info_of(fuser, base)->hard = true;
 }
 
@@ -234,7 +252,8 @@ static Role role_of(Fuser *fuser, const GNode *node) {
     bool all_free = true, random = node->op == OP_RANDOM;
     for (uint32_t i = 0; i < node->in_count; i++) {
         const GNode *base = view_base(fuser, node->in[i]);
-        all_free &= is_free(info_of(fuser, base)->role);
+        Role role = info_of(fuser, base)->role;
+        all_free &= is_table(node, i) ? role == ROLE_LEAF : is_free(role);
         info->cost += info_of(fuser, base)->cost;
         random |= info_of(fuser, base)->cost >= RANDOM_COST;
     }
@@ -260,6 +279,7 @@ void assign_roles(Fuser *fuser) {
     place_outputs(fuser);
     for (uint32_t i = 0; i < fuser->nodes.count; i++) {
         GNode *node = fuser->nodes.at[i];
+        if (node->op == OP_GATHER) mark_table(fuser, node->in[0]);
         if (node->op != OP_CONTRACT) continue;
         mark_operand(fuser, node->in[0]);
         mark_operand(fuser, node->in[1]);

@@ -192,11 +192,23 @@ static void reduce(Cell *cell) {
     free(started);
 }
 
+static int64_t seen_in_window(const GNode *node, const int64_t *index) {
+    const Type *from = &node->in[0]->type;
+    const Window *w = &node->window;
+    int64_t source[MAX_RANK];
+    int64_t place = index[w->axis] * w->stride + index[w->axis + 1] * w->dilation + w->start;
+    if (place < 0 || place % w->divide || place / w->divide >= from->dims[w->axis].size) return -1;
+    for (uint32_t i = 0; i < from->rank; i++) source[i] = index[i + (i > w->axis)];
+    source[w->axis] = place / w->divide;
+    return ravel(source, from);
+}
+
 /* The element of the operand that element `index` of the result shows; -1: padding. */
 static int64_t viewed(const GNode *node, int64_t at) {
     const Type *from = &node->in[0]->type;
     int64_t index[MAX_RANK], source[MAX_RANK] = {0};
     unravel(at, &node->type, index);
+    if (node->op == OP_WINDOW) return seen_in_window(node, index);
     for (uint32_t i = 0; i < node->type.rank && node->op != OP_RESHAPE; i++) {
         if (node->op == OP_PERMUTE) source[node->perm[i]] = index[i];
         if (node->op == OP_BROADCAST) source[i] = from->dims[i].size == 1 ? 0 : index[i];
@@ -256,6 +268,17 @@ static void contract(Cell *cell) {
     }
 }
 
+static void gather(Cell *cell) {
+    const Type *table = &cell->node->in[0]->type;
+    int64_t rows = table->dims[0].size, row = type_count(table) / rows;
+    double outside = elem_is_real(table->elem) ? (double)NAN : -1;
+    for (int64_t i = 0; i < cell->count; i++) {
+        double at = cell->in[1][i / row];
+        bool inside = at >= 0 && at < (double)rows;
+        cell->out[i] = inside ? cell->in[0][(int64_t)at * row + i % row] : outside;
+    }
+}
+
 static void flat(const GNode *node, double **values) {
     double *out = values[node->id];
     for (uint32_t i = 0; i < node->in_count; i++) {
@@ -280,6 +303,7 @@ double **evaluate(const Graph *graph, const Inputs *inputs, Arena *arena) {
         case CLASS_REDUCE: reduce(&cell); break;
         case CLASS_VIEW: view(&cell); break;
         case CLASS_CONTRACT: contract(&cell); break;
+        case CLASS_GATHER: gather(&cell); break;
         case CLASS_FLAT: flat(node, values); break;
         }
     }

@@ -67,7 +67,9 @@ static CaseKind case_kind(Op op) {
     case OP_BROADCAST:
     case OP_SLICE:
     case OP_PAD:
+    case OP_WINDOW:
     case OP_CONTRACT:
+    case OP_GATHER:
     case OP_FLAT: return SMOOTH;
     case OP_COUNT: break;
     }
@@ -171,6 +173,71 @@ static GNode *window(Case *c, Op op) {
     return graph_slice(c->graph, operand(c, &outer), start, inner.dims, nowhere);
 }
 
+/* One of an axis, that fits. */
+static Window random_window(Case *c, const Type *type, uint32_t axis) {
+    Window w = {.axis = axis, .size = 1 + rng_below(c->rng, 4), .stride = 1 + rng_below(c->rng, 3)};
+    int64_t before = rng_below(c->rng, 3), after = rng_below(c->rng, 3);
+    w.divide = rng_below(c->rng, 2) ? 1 : 1 + rng_below(c->rng, 3);
+    w.dilation = rng_below(c->rng, 2) ? 1 : 1 + rng_below(c->rng, 3);
+    w.start = -before;
+    int64_t rest = (type->dims[axis].size - 1) * w.divide + 1 + before + after;
+    rest -= w.dilation * (w.size - 1) + 1;
+    w.count = rest < 0 ? 1 : rest / w.stride + 1;
+    return w;
+}
+
+/* A product with a parameter over the windows' places and the last axis, as convolutions are; or
+ * over the windows themselves, as the gradient of a convolution's gradient is. */
+static GNode *convolved(Case *c, GNode *a, uint32_t axis) {
+    static const char letters[] = "abcdefg";
+    Einsum einsum = {{0}, {0}, {0}};
+    uint32_t last = a->type.rank - 1, summed = axis + (rng_below(c->rng, 4) != 0);
+    Type type = {.elem = E_F64, .rank = 1, .dims = {a->type.dims[summed]}};
+    memcpy(einsum.a, letters, a->type.rank);
+    einsum.b[0] = letters[summed];
+    if (last != axis + 1) {
+        einsum.b[type.rank] = letters[last];
+        type.dims[type.rank++] = a->type.dims[last];
+    }
+    einsum.b[type.rank] = 'z';
+    type.dims[type.rank++] = (Dim){.size = 1 + rng_below(c->rng, 3)};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < a->type.rank; i++)
+        if (!strchr(einsum.b, letters[i])) einsum.out[count++] = letters[i];
+    einsum.out[count] = 'z';
+    return graph_contract(c->graph, a, new_param(c, &type), &einsum, nowhere);
+}
+
+/* What gradients of windows are made of: products that come apart, maxima, sums, other windows,
+ * other views, and, with nothing behind the window, values of every element of its own. */
+static GNode *windows(Case *c) {
+    Type type = case_type(c, 1 + (c->batch != 0), 4);
+    uint32_t axis = (c->batch != 0) + rng_below(c->rng, type.rank - (c->batch != 0));
+    GNode *a = operand(c, &type);
+    Window w = random_window(c, &type, axis);
+    uint8_t perm[MAX_RANK];
+    a = graph_window(c->graph, a, &w, nowhere);
+    if (rng_below(c->rng, 3) == 0) { /* once more, over the same axis or another */
+        axis = (c->batch != 0) + rng_below(c->rng, a->type.rank - (c->batch != 0));
+        w = random_window(c, &a->type, axis);
+        a = graph_window(c->graph, a, &w, nowhere);
+    }
+    switch (rng_below(c->rng, 7)) {
+    case 0:
+    case 1: return convolved(c, a, axis);
+    case 2: return graph_reduce(c->graph, OP_SUM, a, 1u << (axis + 1), nowhere);
+    case 3: return graph_reduce(c->graph, OP_REDUCE_MAX, a, 1u << (axis + 1), nowhere);
+    case 4:
+        random_perm(c->rng, a->type.rank, a->batched, perm);
+        a = graph_permute(c->graph, a, perm, nowhere);
+        for (axis = 0; perm[axis] != w.axis + 1;) axis++;
+        return graph_reduce(c->graph, OP_SUM, graph_unary(c->graph, OP_TANH, a, nowhere),
+                            1u << axis, nowhere);
+    case 5: return graph_binary(c->graph, OP_MUL, a, operand(c, &a->type), nowhere);
+    default: return a;
+    }
+}
+
 static GNode *view(Case *c, Op op) {
     Type type = case_type(c, 0, 4), other = type;
     uint8_t perm[MAX_RANK];
@@ -229,6 +296,34 @@ static GNode *contraction(Case *c) {
     return graph_contract(c->graph, operand(c, &a), operand(c, &b), &einsum, nowhere);
 }
 
+/* By the numbers 0, 1, … over and over, here and there one that is outside; the rows are then made
+ * numbers again, and have no gradient. */
+static GNode *gathering(Case *c) {
+    Type table = case_type(c, 1, 3), at = random_type(c->rng, E_I32, 0, 3);
+    Graph *g = c->graph;
+    if (c->batch) table = random_type(c->rng, E_F64, 1, 3);
+    if (c->batch && at.rank) at.dims[0].size = c->batch;
+    Dim places = {.size = type_count(&at)};
+    Type line = {.elem = E_I32, .rank = 1, .dims = {places}};
+    int64_t rows = table.dims[0].size - (rng_below(c->rng, 3) == 0);
+    GNode *index = graph_leaf(g, OP_IOTA, &line, false, false, 0, NULL, nowhere);
+    if (rows > 0)
+        index = graph_binary(g, OP_MOD, index,
+                             graph_fill(g, (double)rows, E_I32, &line, false, nowhere), nowhere);
+    if (rng_below(c->rng, 4) == 0) index = graph_unary(g, OP_NEG, index, nowhere);
+    index = graph_reshape(g, index, at.rank, at.dims, false, nowhere);
+    if (is_full_batch(c, &at)) index = graph_broadcast(g, index, at.rank, at.dims, true, nowhere);
+    Type flat = table; /* operand() would take axis 0 for the batch */
+    int64_t batch = c->batch;
+    c->batch = 0;
+    GNode *a = operand(c, &flat);
+    c->batch = batch;
+    GNode *picked = graph_gather(g, a, index, nowhere);
+    GNode *number = graph_binary(g, OP_EQ, picked, picked, nowhere);
+    GNode *zero = graph_fill(g, 0, E_F64, &picked->type, picked->batched, nowhere);
+    return graph_select(g, number, picked, zero, nowhere);
+}
+
 static GNode *concatenation(Case *c) {
     GNode *in[3];
     c->batch = 0;
@@ -245,8 +340,11 @@ static GNode *build(Case *c, Op op) {
     case CLASS_BINARY:
     case CLASS_TERNARY: return elementwise(c, op);
     case CLASS_REDUCE: return reduction(c, op);
-    case CLASS_VIEW: return op == OP_SLICE || op == OP_PAD ? window(c, op) : view(c, op);
+    case CLASS_VIEW:
+        if (op == OP_WINDOW) return windows(c);
+        return op == OP_SLICE || op == OP_PAD ? window(c, op) : view(c, op);
     case CLASS_CONTRACT: return contraction(c);
+    case CLASS_GATHER: return gathering(c);
     case CLASS_FLAT: return concatenation(c);
     default: break;
     }

@@ -214,9 +214,25 @@ static GNode *make_pad(Maker *m, GNode *a) {
     return graph_pad(m->graph, a, start, dims, nowhere);
 }
 
+/* Any that is legal, beside the axis too. */
+static GNode *make_window(Maker *m, GNode *a) {
+    if (a->type.elem == E_BOOL || a->type.elem == E_U8 || a->type.rank <= a->batched ||
+        a->type.rank > 4)
+        return NULL;
+    Window window = {.axis = a->batched + rng_below(m->rng, a->type.rank - a->batched),
+                     .count = 1 + rng_below(m->rng, 5),
+                     .size = 1 + rng_below(m->rng, 4),
+                     .stride = 1 + rng_below(m->rng, 3),
+                     .dilation = (rng_below(m->rng, 4) ? 1 : -1) * (1 + rng_below(m->rng, 2)),
+                     .start = (int64_t)rng_below(m->rng, 7) - 4,
+                     .divide = rng_below(m->rng, 2) ? 1 : 1 + rng_below(m->rng, 3)};
+    return graph_window(m->graph, a, &window, nowhere);
+}
+
 static GNode *make_view(Maker *m, GNode *a) {
     uint8_t perm[MAX_RANK];
-    switch (rng_below(m->rng, 5)) {
+    switch (rng_below(m->rng, 6)) {
+    case 5: return make_window(m, a);
     case 0: return make_reshape(m, a);
     case 1:
         random_perm(m->rng, a->type.rank, a->batched, perm);
@@ -280,10 +296,36 @@ static GNode *make_contract_two(Maker *m, GNode *a) {
     return graph_contract(m->graph, a, b, &einsum, nowhere);
 }
 
+/* Some i32 value as an index: as it is, most of it outside, or brought inside. */
+static GNode *make_index(Maker *m, int64_t rows) {
+    GNode *a = pick(m);
+    Graph *g = m->graph;
+    if (a->type.elem == E_U32) a = graph_cast(g, graph_shr(g, a, 12, nowhere), g->real, nowhere);
+    if (elem_is_real(a->type.elem)) {
+        GNode *three = graph_fill(g, 3, g->real, &a->type, a->batched, nowhere);
+        a = graph_binary(g, OP_MUL, tame(m, a), three, nowhere);
+    }
+    a = graph_cast(g, a, E_I32, nowhere);
+    if (rng_below(m->rng, 4) == 0) return a;
+    GNode *count = graph_fill(g, (double)rows, E_I32, &a->type, a->batched, nowhere);
+    return graph_binary(g, OP_MOD, a, count, nowhere);
+}
+
+static GNode *make_gather(Maker *m, GNode *table) {
+    Elem elem = table->type.elem;
+    if (table->batched && rng_below(m->rng, 2)) /* what a batch made is a table like others */
+        table = graph_reshape(m->graph, table, table->type.rank, table->type.dims, false, nowhere);
+    if (table->batched || !table->type.rank || table->type.rank > 4) return NULL;
+    if (!elem_is_real(elem) && elem != E_I32) return NULL;
+    GNode *index = make_index(m, table->type.dims[0].size);
+    if (index->type.rank > 3) return NULL;
+    return graph_gather(m->graph, table, index, nowhere);
+}
+
 /* Anything but a contraction: those have parameters of their own. */
 static GNode *make_plain(Maker *m) {
     GNode *a = pick(m);
-    switch (rng_below(m->rng, 9)) {
+    switch (rng_below(m->rng, 10)) {
     case 0:
     case 1: return make_unary(m, a);
     case 2:
@@ -291,6 +333,7 @@ static GNode *make_plain(Maker *m) {
     case 4: return make_binary(m, a);
     case 5: return make_select(m, a);
     case 6: return make_reduce(m, a);
+    case 7: return make_gather(m, a);
     default: return make_view(m, a);
     }
 }
