@@ -154,7 +154,9 @@ static Value field_value(Interp *in, const Field *field, uint32_t index) {
     for (uint32_t i = 0; i < field->rank; i++)
         type.dims[i + 1] = (Dim){field->dims[i], field->name, field->span};
     int64_t classes = field->type == FIELD_CLASS ? field->classes : 0;
-    GNode *node = graph_field(in->graph, &type, index, classes, field->name, field->span);
+    GNode *node = graph_field(in->graph, &type, index, classes, field->row == FIELD_WINDOW,
+                              field->name, field->span);
+    if (field_is_narrow(field)) return value_tensor(cast_to(in, node, E_I32, field->span));
     return value_tensor(elem_is_real(type.elem) ? cast_to(in, node, in->real, field->span) : node);
 }
 
@@ -293,7 +295,7 @@ Frame *interp_run(Interp *in, const Function *function, const ArgumentList *argu
         interp_bind(in, frame, specials[i].name, specials[i].value);
     ArgumentList all = join_arguments(in, &function->bound, arguments);
     if (!bind_parameters(in, frame, &all)) return NULL;
-    if (decl->kind == N_OPTIMIZER) update_schedules(in, frame);
+    if (decl->kind == N_OPTIMIZER) update_arguments(in, frame);
     if (decl->kind == N_LAYER) frame->path = layer_path(in, decl);
     if (decl->kind == N_MODEL) frame->path = "";
     in->frame = frame;
@@ -430,6 +432,7 @@ static void name_value(Value value, const char *name) {
 
 static void run_assign(Interp *in, const Node *node) {
     Value value = interp_expression(in, node->kids.at[0]);
+    value = interp_move(in, node, value);
     name_value(value, node->name);
     interp_assign(in, in->frame, node->name, value);
     if (in->frame->decl->kind != N_MODEL || strcmp(node->name, "loss") != 0) return;
