@@ -185,7 +185,9 @@ static void middle(void *context, uint32_t at) {
     verify_graphs(forms, PASS_SIMPLIFY, compilation);
 
     forms->layout = trial_layout(forms->study->hypers.count, forms->program->param_count,
-                                 forms->program->states.count, forms->program->real);
+                                 forms->program->trained_count, forms->program->states.count,
+                                 forms->program->real);
+    forms->layout.weights = forms->program->weights;
     back(compilation, forms, false);
     if (compilation->options.cuda) back(compilation, forms, true);
 }
@@ -214,7 +216,7 @@ static void generate_middle(Compilation *compilation) {
         PartForms *forms = &compilation->generate.at[i];
         if (!forms->graph || compilation->options.last < PASS_FUSE) continue;
         if (!compilation->options.no_simplify) forms->graph = simplify(forms->graph, arena);
-        TrialLayout layout = trial_layout(0, 0, 0, forms->graph->real);
+        TrialLayout layout = trial_layout(0, 0, 0, 0, forms->graph->real);
         forms->steps = fuse(forms->graph, &layout, !compilation->options.no_fuse, arena);
         if (compilation->options.last < PASS_SCHEDULE) continue;
         schedule_cpu(forms->steps, &compilation->target.shape, arena);

@@ -42,6 +42,13 @@ Node *tree_build_hyper(Parser *parser, Span span, TreeOp role, const char *name,
     return node;
 }
 
+Node *tree_build_moving(Parser *parser, Span span, const char *name, Span name_span, Node *dims,
+                        Node *start) {
+    Node *node = tree_build_named(parser, N_PARAMETER, span, name, name_span, KIDS(dims, start));
+    node->flag = true;
+    return node;
+}
+
 Node *tree_build_type(Parser *parser, Span span, const char *name, Span name_span, Node *dims) {
     Node *node = tree_build_named(parser, N_TYPE, span, name, name_span, NULL);
     node->flag = dims != NULL;

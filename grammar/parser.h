@@ -25,6 +25,8 @@ Node *tree_build_op(Parser *parser, NodeKind kind, Span span, TreeOp op, Node *c
 Node *tree_build_flag(Parser *parser, NodeKind kind, Span span, bool flag, Node *const *kids);
 Node *tree_build_hyper(Parser *parser, Span span, TreeOp role, const char *name, Span name_span,
                        Node *domain);
+Node *tree_build_moving(Parser *parser, Span span, const char *name, Span name_span, Node *dims,
+                        Node *start);
 Node *tree_build_type(Parser *parser, Span span, const char *name, Span name_span, Node *dims);
 Node *tree_build_number(Parser *parser, Span span, double number, bool integer);
 Node *tree_build_none(Parser *parser, Span after);

@@ -136,7 +136,8 @@ static bool starts_statement(const Shaper *shaper) {
     if (kind == T_NAME && find_word(token, DECLARATION | STATEMENT)) return true;
     if (study && find_word(token, STUDY) && (operand || (gap && kind != ':'))) return true;
     if (!study && block_around(shaper) && before != ',' && kind == '=') return true;
-    return gap && kind == ':' && is_name(peek(shaper, 2), "param");
+    const Token *type = peek(shaper, 2);
+    return gap && kind == ':' && (is_name(type, "param") || is_name(type, "state"));
 }
 
 /* At the start of a statement in a block: can this only be the start of a declaration? */
@@ -259,8 +260,10 @@ static int name_kind(Shaper *shaper, const Token *token) {
         const Word *word = find_word(token, STATEMENT);
         return word && peek(shaper, 1)->kind == T_NAME ? word->kind : T_NAME;
     }
-    bool param = previous(shaper) == ':' && peek(shaper, 1)->kind == '[' && is_name(token, "param");
-    return param ? T_PARAM : T_NAME;
+    bool of = previous(shaper) == ']' && !token->first && is_name(token, "of");
+    if (of && peek(shaper, 1)->kind == T_NAME) return T_OF;
+    if (previous(shaper) != ':' || peek(shaper, 1)->kind != '[') return T_NAME;
+    return is_name(token, "param") ? T_PARAM : is_name(token, "state") ? T_MOVING : T_NAME;
 }
 
 static void end_of_file(Shaper *shaper, Token token) {

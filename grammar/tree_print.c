@@ -31,6 +31,7 @@ static void print_flag(const Node *node, Text *out) {
     if (node->kind == N_BOOL) text_add(out, node->flag ? " true" : " false");
     if (node->kind == N_DOMAIN && node->flag) text_add(out, " int");
     if (node->kind == N_TYPE && node->flag) text_add(out, " [ ]");
+    if (node->kind == N_PARAMETER && node->flag) text_add(out, " state");
 }
 
 static void print_node(const Node *node, const Sources *sources, int depth, Text *out) {

@@ -52,10 +52,12 @@ static void tune_error(const Span *place, Parser *parser, const char *text);
 %token OPTIMIZER "'optimizer'" SCHEDULE "'schedule'" INIT "'init'" STUDY "'study'"
 %token METRIC "'metric'" STATE "'state'" SPLIT "'split'"
 %token GOAL "'goal'" SCIENTIFIC "'scientific'" NUISANCE "'nuisance'" FIXED "'fixed'" CLIP "'clip'"
+%token AVERAGE "'average'"
 %token SEARCH "'search'" STEPS "'steps'" EVALUATE "'evaluate'" SELECT "'select'"
 %token SEED "'seed'" SEEDS "'seeds'" PRECISION "'precision'"
 /* words inside a statement, told from names by their place in it */
-%token PARAM "'param'" EVERY "'every'" EXAMPLES "'examples'" BATCH "'batch'" MIN "'min'" MAX "'max'"
+%token MOVING "'state' of a layer"
+%token PARAM "'param'" OF "'of'" EVERY "'every'" EXAMPLES "'examples'" BATCH "'batch'" MIN "'min'" MAX "'max'"
 %token KEEP "'keep'" INT "'int'" STEP "'step'"
 
 %left OR
@@ -73,7 +75,7 @@ static void tune_error(const Span *place, Parser *parser, const char *text);
 %type <node> expression postfix call callee array argument arguments argument_value elements
 %type <node> subscripts subscript dims dim optional then
 %type <node> study_block study_statements study_statement domain special_domain set examples batch
-%type <node> keep metric
+%type <node> keep metric selectors selector settings setting
 %type <op> role direction
 
 %%
@@ -160,6 +162,9 @@ comma
 type
     : NAME                                  { $$ = tree_build_type(parser, @$, $1, @1, NULL); }
     | NAME '[' dims comma ']'               { $$ = tree_build_type(parser, @$, $1, @1, $3); }
+    | NAME '[' dims comma ']' OF NAME '[' dims comma ']'
+            { $$ = tree_append(parser, tree_build_type(parser, @$, $1, @1, $3),
+                     tree_build_type(parser, ((Span){@7.start, @11.end}), $7, @7, $9)); }
     ;
 
 dims
@@ -200,6 +205,10 @@ statement
                      KIDS($5, tree_build_none(parser, @7))); }
     | NAME ':' PARAM '[' dims comma ']' '=' expression
             { $$ = tree_build_named(parser, N_PARAMETER, @$, $1, @1, KIDS($5, $9)); }
+    | NAME ':' MOVING '[' dims comma ']'
+            { $$ = tree_build_moving(parser, @$, $1, @1, $5, tree_build_none(parser, @7)); }
+    | NAME ':' MOVING '[' dims comma ']' '=' expression
+            { $$ = tree_build_moving(parser, @$, $1, @1, $5, $9); }
     | NAME ':' type
             { $$ = tree_build_named(parser, N_FIELD, @$, $1, @1,
                      KIDS($3, tree_build_none(parser, @3))); }
@@ -370,6 +379,9 @@ study_statement
             { $$ = tree_build_named(parser, N_USE_SCHEDULE, @$, $2, @2, KIDS($4)); }
     | CLIP NAME '=' expression
             { $$ = tree_build_named(parser, N_CLIP, @$, $2, @2, KIDS($4)); }
+    | AVERAGE expression                    { $$ = tree_build(parser, N_AVERAGE, @$, KIDS($2)); }
+    | ON selectors OPEN settings '}'
+            { $$ = tree_build(parser, N_GROUP, @$, KIDS($2, $4)); }
     | SEARCH postfix                        { $$ = tree_build(parser, N_SEARCH, @$, KIDS($2)); }
     | STEPS expression                      { $$ = tree_build(parser, N_STEPS, @$, KIDS($2)); }
     | EVALUATE EVERY expression examples batch
@@ -380,6 +392,32 @@ study_statement
     | SEEDS expression                      { $$ = tree_build(parser, N_SEEDS, @$, KIDS($2)); }
     | PRECISION NAME
             { $$ = tree_build_named(parser, N_PRECISION, @$, $2, @2, NULL); }
+    ;
+
+selectors
+    : selector                              { $$ = tree_build(parser, N_ARRAY, @$, KIDS($1)); }
+    | selectors ',' selector                { $$ = tree_append(parser, $1, $3); }
+    ;
+
+selector
+    : NAME
+            { $$ = tree_build_named(parser, N_NAME, @$, $1, @1, NULL); }
+    | STRING
+            { $$ = tree_build_named(parser, N_STRING, @$, $1, @1, NULL); }
+    ;
+
+settings
+    : %empty                                { $$ = tree_build(parser, N_BLOCK, @$, NULL); }
+    | settings setting END                  { $$ = tree_append(parser, $1, $2); }
+    | settings error END
+            { $$ = tree_append(parser, $1, tree_build(parser, N_ERROR, @2, NULL)); yyerrok; }
+    ;
+
+setting
+    : NAME
+            { $$ = tree_build_named(parser, N_NAME, @$, $1, @1, NULL); }
+    | NAME '=' expression
+            { $$ = tree_build_named(parser, N_ASSIGN, @$, $1, @1, KIDS($3)); }
     ;
 
 role

@@ -54,9 +54,14 @@ Builtin module_builtin(const Module *module, const Node *name);
 
 typedef enum { FIELD_U8, FIELD_I32, FIELD_F32, FIELD_F64, FIELD_CLASS } FieldType;
 
+/* `window[n] of class[c]` and `line[n] of class[c]`: n tokens of a sequence, which overlap the next
+ * example's; a line of text and zeros. */
+typedef enum { FIELD_ROW, FIELD_WINDOW, FIELD_LINE } FieldRow;
+
 typedef struct {
     const char *name;
     FieldType type;
+    FieldRow row;
     uint32_t rank; /* of one example; 0 is a number per example */
     int64_t dims[6];
     int64_t classes;          /* FIELD_CLASS: labels are 0..classes-1 */
@@ -69,6 +74,11 @@ typedef struct {
 } Field;
 typedef Vec(Field) FieldList;
 
+/* Whether it lies in memory as u8, though it is i32 in expressions. */
+static inline bool field_is_narrow(const Field *field) {
+    return field->row != FIELD_ROW && field->classes <= 256;
+}
+
 typedef enum {
     DATA_GENERATE,
     DATA_IDX,
@@ -76,6 +86,10 @@ typedef enum {
     DATA_CSV,
     DATA_NPZ,
     DATA_SAFETENSORS,
+    DATA_TEXT,
+    DATA_BYTES,
+    DATA_TOKENS,
+    DATA_LINES,
     DATA_KIND_COUNT
 } DataKind;
 extern const char *const data_kind_names[DATA_KIND_COUNT]; /* "generate", "idx", … */
@@ -92,6 +106,10 @@ typedef struct {
     uint64_t seed;             /* of generation, or of the shuffle before splitting */
     bool shuffle;
     const char *file; /* csv, npz, safetensors: the file of all fields; else NULL */
+    const char **files; /* text, bytes, tokens, lines: names and patterns */
+    uint32_t file_count;
+    uint32_t token_bytes; /* tokens: 2 or 4 */
+    bool cut;             /* lines: too long ones are cut */
     bool csv_header;
     char csv_separator;
 } Data;
@@ -155,6 +173,8 @@ typedef struct {
     HyperList hypers;     /* in source order, children after their parent */
     NodeList schedules;   /* N_USE_SCHEDULE */
     Node *clip;           /* threshold expression, or NULL */
+    NodeList groups;      /* N_GROUP: what is special of some parameters */
+    Node *average;        /* how much of the averaged weights is kept each step, or NULL */
 
     SearchKind search;
     uint32_t grid_levels; /* SEARCH_GRID: levels of every range, ends included (fewer where its own

@@ -8,7 +8,9 @@ typedef struct {
     const Module *module;
     Study *study;
     const Node *seen[N_COUNT]; /* statements that may stand once */
-    TextList broken; /* hyperparameters whose domain was reported: their names are known */
+    TextList broken;    /* hyperparameters whose domain was reported: their names are known */
+    TextList arguments; /* parameters of the study's optimizers, known within `on … { … }` */
+    bool in_group;
 } Reader;
 
 /* ---- hyperparameters ---- */
@@ -212,6 +214,12 @@ static bool is_broken(const Reader *reader, const char *name) {
     return false;
 }
 
+static bool is_argument(const Reader *reader, const char *name) {
+    for (uint32_t i = 0; i < reader->arguments.count; i++)
+        if (reader->arguments.at[i] == name) return true;
+    return false;
+}
+
 static void check_expression(Reader *reader, const Node *node, const TextList *names) {
     Checker *checker = reader->checker;
     if (is_domain(node) && node->kind != N_BINARY && node->kind != N_UNARY) {
@@ -221,6 +229,7 @@ static void check_expression(Reader *reader, const Node *node, const TextList *n
     }
     if (node->kind == N_NAME) {
         if (find_hyper(reader->study, node->name) >= 0 || is_broken(reader, node->name)) return;
+        if (reader->in_group && is_argument(reader, node->name)) return;
         if (module_find(reader->module, NULL, node->name)) return;
         Builtin builtin = builtin_find(node->name);
         if (builtin != BUILTIN_NONE &&
@@ -251,16 +260,75 @@ static void check_choices(Reader *reader, const TextList *names) {
     }
 }
 
+/* ---- what is special of some parameters ---- */
+
+static void add_arguments(Reader *reader, const Node *optimizer) {
+    const Decl *decl = resolve_quietly(reader->module, callee_of(optimizer));
+    if (!decl || decl->kind != N_OPTIMIZER) return;
+    const Node *params = decl->node->kids.at[0];
+    for (uint32_t i = 0; i < params->kids.count; i++)
+        vec_push(reader->checker->arena, &reader->arguments, params->kids.at[i]->name);
+}
+
+static void check_selector(Reader *reader, const Node *selector) {
+    static const char *const known[] = {"vectors", "matrices"};
+    if (selector->kind == N_STRING || !strcmp(selector->name, known[0]) ||
+        !strcmp(selector->name, known[1]))
+        return;
+    Diag *diag = diag_error(reader->checker->diags, selector->span,
+                            "there is no group of parameters '%s'", selector->name);
+    diag_help(diag, "write 'vectors', 'matrices' or a pattern of names, \"%s*\"", selector->name);
+}
+
+static void check_setting(Reader *reader, const Node *setting, const TextList *names) {
+    Diags *diags = reader->checker->diags;
+    if (setting->kind == N_NAME) {
+        if (!strcmp(setting->name, "frozen")) return;
+        diag_help(diag_error(diags, setting->span, "'%s' says nothing here", setting->name),
+                  "write 'frozen', or '%s = …'", setting->name);
+        return;
+    }
+    if (setting->kind != N_ASSIGN) return;
+    if (!is_argument(reader, setting->name)) {
+        Diag *diag = diag_error(diags, setting->name_span, "the optimizer has no parameter '%s'",
+                                setting->name);
+        const char *nearest =
+            diag_nearest(setting->name, reader->arguments.at, reader->arguments.count);
+        if (nearest) diag_help(diag, "did you mean '%s'?", nearest);
+    }
+    reader->in_group = true;
+    check_expression(reader, setting->kids.at[0], names);
+    reader->in_group = false;
+}
+
+static void check_groups(Reader *reader, const TextList *names) {
+    const Study *study = reader->study;
+    if (study->optimizer_node) add_arguments(reader, study->optimizer_node);
+    for (uint32_t i = 0;
+         study->optimizer_hyper >= 0 && i < study->hypers.at[study->optimizer_hyper].count; i++)
+        add_arguments(reader, study->hypers.at[study->optimizer_hyper].choices[i]);
+    for (uint32_t i = 0; i < study->groups.count; i++) {
+        const Node *selectors = study->groups.at[i]->kids.at[0];
+        const Node *settings = study->groups.at[i]->kids.at[1];
+        for (uint32_t k = 0; k < selectors->kids.count; k++)
+            check_selector(reader, selectors->kids.at[k]);
+        for (uint32_t k = 0; k < settings->kids.count; k++)
+            check_setting(reader, settings->kids.at[k], names);
+    }
+}
+
 static void check_expressions(Reader *reader, const Node *block) {
     TextList names = {0};
     for (uint32_t h = 0; h < reader->study->hypers.count; h++)
         vec_push(reader->checker->arena, &names, reader->study->hypers.at[h].name);
     check_choices(reader, &names);
+    check_groups(reader, &names);
     for (uint32_t i = 0; i < block->kids.count; i++) {
         const Node *statement = block->kids.at[i];
         bool has_expression = statement->kind == N_USE_MODEL ||
                               statement->kind == N_USE_OPTIMIZER ||
-                              statement->kind == N_USE_SCHEDULE || statement->kind == N_CLIP;
+                              statement->kind == N_USE_SCHEDULE || statement->kind == N_CLIP ||
+                              statement->kind == N_AVERAGE;
         if (!has_expression) continue;
         const Node *value = statement->kids.at[0];
         /* An unknown callee was reported when it was looked up. */
@@ -303,6 +371,26 @@ static void read_schedule(Reader *reader, Node *node) {
         diag_help(diag, "write one after the other: '… then …'");
     }
     vec_push(reader->checker->arena, schedules, node);
+}
+
+enum { MOST_GROUPS = 64 };
+
+static void read_group(Reader *reader, Node *node) {
+    NodeList *groups = &reader->study->groups;
+    if (groups->count == MOST_GROUPS)
+        diag_error(reader->checker->diags, node->span, "the study has more than %d 'on' statements",
+                   MOST_GROUPS);
+    else
+        vec_push(reader->checker->arena, groups, node);
+}
+
+static void read_average(Reader *reader, Node *node) {
+    double keep;
+    reader->study->average = node->kids.at[0];
+    if (!constant_value(node->kids.at[0], &keep) || (keep >= 0 && keep < 1)) return;
+    diag_help(diag_error(reader->checker->diags, node->kids.at[0]->span,
+                         "'average' must be at least 0 and less than 1, not %g", keep),
+              "it is how much of the average stays each step: 'average 0.999'");
 }
 
 static void read_evaluate(Reader *reader, const Node *node) {
@@ -374,7 +462,7 @@ static const char *statement_word(NodeKind kind) {
 }
 
 static bool may_repeat(NodeKind kind) {
-    return kind == N_HYPER || kind == N_USE_SCHEDULE || kind == N_ERROR;
+    return kind == N_HYPER || kind == N_USE_SCHEDULE || kind == N_GROUP || kind == N_ERROR;
 }
 
 static void read_statement(Reader *reader, Node *node) {
@@ -394,6 +482,8 @@ static void read_statement(Reader *reader, Node *node) {
     case N_USE_MODEL: read_model(reader, node); break;
     case N_USE_OPTIMIZER: read_optimizer(reader, node); break;
     case N_USE_SCHEDULE: read_schedule(reader, node); break;
+    case N_GROUP: read_group(reader, node); break;
+    case N_AVERAGE: read_average(reader, node); break;
     case N_EVALUATE: read_evaluate(reader, node); break;
     case N_SELECT: read_select(reader, node); break;
     case N_SEARCH:

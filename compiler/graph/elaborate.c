@@ -143,7 +143,7 @@ static void finish_init(Program *program) {
     GNode **pieces = arena_alloc(program->arena, (count + 1) * sizeof *pieces);
     for (uint32_t i = 0; i < count; i++) pieces[i] = init->outputs.at[i].value;
     init->outputs.count = 0;
-    graph_output(init, OUT_PARAM, 0, params_flat(program, init, pieces));
+    graph_output(init, OUT_PARAM, 0, params_flat(program, init, pieces, 0, program->param_count));
 }
 
 static Span study_place(const Study *study) {
@@ -156,6 +156,13 @@ static void check_training(Interp *in, Span model) {
     const Study *study = in->study;
     bool trains = in->program->params.count > 0;
     Span place = study_place(study);
+    if (trains && !in->program->trained_count) {
+        bool frozen = study->groups.count > 0;
+        Diag *diag = diag_error(in->diags, place, "no parameter is left to be trained%s",
+                                frozen ? ": all are frozen" : ": the model has moving values only");
+        diag_help(diag, frozen ? "freeze fewer: 'on \"encoder.*\" { frozen }'"
+                               : "declare one with 'name: param[…]'");
+    }
     if (!trains && study->steps) {
         Diag *diag = diag_error(in->diags, place, "model '%s' has no parameters to train",
                                 study->model->name);
@@ -185,6 +192,7 @@ static bool elaborate_train(const Interp *common) {
     program->init = graph_new(program->arena, "init", in.real);
     run_model(&in);
     if (diags_error_count(in.diags) > errors) return false;
+    params_lay_out(&in);
     if (in.has_loss) program->loss = number_of(&in, in.graph, in.loss, "the loss", in.loss_span);
     check_training(&in, in.study->model->node->name_span);
     check_unused(&in);
@@ -294,6 +302,7 @@ Program *elaborate(const Checked *checked, const Study *study, const Variant *va
     program->arena = arena;
     program->name = variant->name;
     program->real = study->f64 ? E_F64 : E_F32;
+    program->weights = -1;
     set_batches(program, study, variant);
     Interp common = {.checked = checked,
                      .study = study,

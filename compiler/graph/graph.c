@@ -499,6 +499,7 @@ bool graph_is_below(const GNode *index, int64_t limit) {
     case OP_BROADCAST:
     case OP_SLICE:
     case OP_PAD:
+    case OP_WINDOW:
     case OP_STOP: return graph_is_below(index->in[0], limit);
     default: return false;
     }

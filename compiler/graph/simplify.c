@@ -54,7 +54,8 @@ static Graph *rebuild(const Graph *graph, Arena *arena, bool *changed) {
     }
     for (uint32_t i = 0; i < graph->outputs.count; i++) {
         const Output *output = &graph->outputs.at[i];
-        graph_output(result, output->kind, output->index, map[output->value->id]);
+        graph_output_at(result, output->kind, output->index, output->offset,
+                        map[output->value->id]);
     }
     arena_free(scratch);
     return result;

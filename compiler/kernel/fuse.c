@@ -21,6 +21,8 @@ static bool writes(const Kernel *kernel, const Buffer *buffer) {
         for (uint32_t i = 0; i < stage->stores.count; i++)
             if (overlaps(stage->stores.at[i].buffer, buffer)) return true;
     }
+    for (uint32_t i = 0; kernel->plane && i < kernel->plane->stores.count; i++)
+        if (overlaps(kernel->plane->stores.at[i].buffer, buffer)) return true;
     return false;
 }
 
@@ -86,6 +88,26 @@ static bool aliases(const Kernel *kernel) {
     return false;
 }
 
+/* An update in place reads the very elements that it writes: what it looks at elsewhere
+ * (transposed, or as an operand of a product) another iteration may have overwritten. */
+static bool reads_elsewhere(const Kernel *kernel) {
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        const Stage *stage = &kernel->stages.at[s];
+        for (uint32_t i = 0; i < stage->stores.count; i++) {
+            const Store *store = &stage->stores.at[i];
+            for (uint32_t e = 0; store->buffer->space == SPACE_TRIAL && e < kernel->exprs.count;
+                 e++) {
+                const Expr *expr = &kernel->exprs.at[e];
+                if (expr->kind == X_LOAD && expr->buffer == store->buffer &&
+                    (expr->lookup != -1 || expr->gather != -1 ||
+                     !affine_equal(&expr->at, &store->at)))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* ---- another attempt ---- */
 
 /* Each time one more thing is known, of finitely many: the attempts end. None of the assertions
@@ -130,7 +152,8 @@ static void trial_buffers(Fuser *fuser) {
     fuser->params->offset = layout->params;
     for (uint32_t i = 0; i < layout->state_count; i++) {
         const char *name = arena_printf(fuser->arena, "state%u", i);
-        fuser->states[i] = buffer_new(fuser, name, layout->real, layout->param_count, SPACE_TRIAL);
+        fuser->states[i] =
+            buffer_new(fuser, name, layout->real, layout->trained_count, SPACE_TRIAL);
         fuser->states[i]->offset = layout->states[i];
     }
     for (uint32_t i = 0; i < fuser->graph->nodes.count; i++) {
@@ -169,6 +192,7 @@ static void attempt(Fuser *fuser) {
     KernelList kernels = {0};
     begin(fuser);
     assign_roles(fuser);
+    if (fuser->fused) assign_planes(fuser);
     assign_groups(fuser);
     assign_memory(fuser);
     Group **groups = arena_alloc(fuser->arena, (fuser->groups.count + 1) * sizeof *groups);
@@ -179,7 +203,8 @@ static void attempt(Fuser *fuser) {
     }
     if (fuser->again) return;
     bool legal = order_kernels(fuser, &kernels, groups);
-    for (uint32_t i = 0; i < kernels.count && legal; i++) legal = !aliases(kernels.at[i]);
+    for (uint32_t i = 0; i < kernels.count && legal; i++)
+        legal = !aliases(kernels.at[i]) && !reads_elsewhere(kernels.at[i]);
     if (!legal) save_outputs(fuser);
 }
 

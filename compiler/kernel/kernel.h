@@ -179,8 +179,9 @@ typedef struct {
     /* schedule: */
     uint32_t tile_m;         /* rows of the register tile */
     uint32_t tile_n_vectors; /* vectors per row of it */
-    bool rows_outer;         /* all panels of b for one tile of rows; not with pack_b */
+    bool rows_outer; /* all panels of b for one tile of rows; with pack_b only if pack_b_whole */
     Buffer *pack_a, *pack_b; /* SPACE_SCRATCH workspaces, or NULL: read in place */
+    bool pack_b_whole;       /* all of b before the blocks, else a panel at a time */
     uint32_t pack_a_along;   /* m or k: runs of the packed a */
     /* An operand that looks through parts of m or k is packed by blocks, never whole: block_m rows
      * by block_k terms. Along pack_a_along, and along k where a panel of b is transposed, a block
@@ -321,6 +322,8 @@ TrialLayout trial_layout(uint32_t hyper_count, int64_t param_count, int64_t trai
 
 /* A set of axes per expression: those that its value changes with. */
 uint32_t *kernel_expr_axes(const Kernel *kernel, Arena *arena);
+/* Sets marked[e] for each expression that a pass of the plane evaluates: its leaves, for one. */
+void plane_pass_uses(const Kernel *kernel, uint32_t pass, bool *marked);
 /* Sets flops, bytes_read and bytes_written. */
 void kernel_count_work(Kernel *kernel, Arena *arena);
 /* The innermost part of an axis; the axis itself if it has none. */

@@ -129,7 +129,7 @@ static void place_params(GraphCase *c) {
         node->offset = count;
         count += type_count(&node->type);
     }
-    c->layout = trial_layout(HYPERS, count, STATES, c->graph->real);
+    c->layout = trial_layout(HYPERS, count, count, STATES, c->graph->real);
 }
 
 static int64_t batch_of(const Graph *graph) {

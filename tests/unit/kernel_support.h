@@ -203,7 +203,8 @@ static inline void nesterov(Model *model, GNode *loss, bool clip) {
 /* simplify, fuse, schedule, plan, with every verifier behind them. */
 static inline StepProgram *compile(Model *model, bool fused) {
     static const CpuTarget avx512 = {64, 32, true, 49152, 1048576};
-    TrialLayout layout = trial_layout(2, model->program.param_count, model->state_count, E_F32);
+    TrialLayout layout = trial_layout(2, model->program.param_count, model->program.param_count,
+                                      model->state_count, E_F32);
     assert_null(graph_verify(model->graph, model->arena));
     Graph *graph = fused ? simplify(model->graph, model->arena) : model->graph;
     assert_null(graph_verify(graph, model->arena));

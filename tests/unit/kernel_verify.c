@@ -164,7 +164,8 @@ static void every_rule_of_contractions_is_checked(void **state) {
 static StepProgram *cut_program(Model *model) {
     GNode *h = relu(model->graph, dense(model, image(model), "dense1", 128));
     nesterov(model, cross_entropy(model, dense(model, h, "dense2", 10)), true);
-    TrialLayout layout = trial_layout(2, model->program.param_count, model->state_count, E_F32);
+    TrialLayout layout = trial_layout(2, model->program.param_count, model->program.param_count,
+                                      model->state_count, E_F32);
     StepProgram *program = fuse(simplify(model->graph, model->arena), &layout, true, model->arena);
     schedule_cuda(program, model->arena);
     plan(program, model->arena);
