@@ -16,7 +16,8 @@
  * Each element is one accumulator, summed over ascending k: all blocks, tile shapes and orders give
  * the same bits.
  *
- * Workspaces: pack_b holds block_k * tile_n elements at least; pack_a holds a block of a in runs
+ * Workspaces: pack_b holds a panel, block_k * tile_n elements at least, or with pack_b_whole all
+ * panels of all k one after the other; pack_a holds a block of a in runs
  * along pack_a_along, at the pitch for which it has room; sums holds block_m rows of all columns,
  * rounded up to whole vectors. */
 #include "compiler/emit/emit_contract.h"
@@ -170,10 +171,16 @@ static Tile panel_of(const Product *p, int64_t columns, int64_t rows) {
     return (Tile){(uint32_t)rows, vectors, (uint32_t)(columns - (vectors - 1) * p->lanes)};
 }
 
-/* A loop over columns, from which a packed panel counts. */
+/* A loop over columns. Their panel is all of the workspace, or one of many in it. */
 static Loop columns_begin(Emitter *e, const Product *p, const Range *columns) {
-    Loop loop = loop_begin(e, p->shape->n, columns->from, columns->to, columns->step);
-    e->within[p->shape->n] = number(e, 0);
+    uint32_t n = p->shape->n, k = p->shape->k;
+    Loop loop = loop_begin(e, n, columns->from, columns->to, columns->step);
+    e->within[n] = number(e, 0);
+    if (!p->shape->pack_b_whole) return loop;
+    e->within[n] = LLVMBuildNSWMul(e->builder, e->axis[n], number(e, extent(e, k)), "");
+    if (!e->start[k]) return loop;
+    LLVMValueRef before = LLVMBuildNSWMul(e->builder, e->start[k], number(e, p->tile_n), "");
+    e->within[n] = LLVMBuildNSWAdd(e->builder, e->within[n], before, "");
     return loop;
 }
 
@@ -185,7 +192,7 @@ static void emit_panels(Emitter *e, const Product *p) {
     for (uint32_t c = 0; c < column_ranges; c++) {
         Loop across = columns_begin(e, p, &columns[c]);
         Tile panel = panel_of(p, columns[c].step, 0);
-        if (p->shape->pack_b) pack_b(e, p, &panel);
+        if (p->shape->pack_b && !p->shape->pack_b_whole) pack_b(e, p, &panel);
         for (uint32_t r = 0; r < row_ranges; r++) {
             Loop down = loop_begin(e, p->shape->m, rows[r].from, rows[r].to, rows[r].step);
             Tile tile = panel_of(p, columns[c].step, rows[r].step);
@@ -263,6 +270,18 @@ static void emit_rows(Emitter *e, Product *p) {
     emit_terms(e, p, &(Range){before, all, all - before}, true);
 }
 
+static void pack_all_of_b(Emitter *e, Product *p) {
+    Range columns[2];
+    uint32_t ranges = cut(extent(e, p->shape->n), p->tile_n, columns);
+    p->terms = extent(e, p->shape->k);
+    for (uint32_t c = 0; c < ranges; c++) {
+        Loop across = columns_begin(e, p, &columns[c]);
+        Tile panel = panel_of(p, columns[c].step, 0);
+        pack_b(e, p, &panel);
+        loop_end(e, &across);
+    }
+}
+
 static void emit_blocks(Emitter *e, Product *p) {
     int64_t all = extent(e, p->shape->m);
     Range rows[2];
@@ -302,8 +321,9 @@ uint32_t emit_contraction(Emitter *e, uint32_t at) {
     p.sums = arena_alloc(e->arena, (p.last - at + 1) * sizeof *p.sums);
     for (uint32_t i = at + 1; i <= p.last; i++)
         p.sums[i - at - 1] = sums_open(e, &e->kernel->stages.at[i], 1);
-    assert(!shape->rows_outer || !shape->pack_b);
+    assert(!shape->rows_outer || !shape->pack_b || shape->pack_b_whole);
     pack_open(e, &p);
+    if (shape->pack_b_whole) pack_all_of_b(e, &p);
     emit_blocks(e, &p);
     e->valid = e->lanes;
     for (uint32_t i = at + 1; i <= p.last; i++) sums_close(e, i, &p.sums[i - at - 1], true);

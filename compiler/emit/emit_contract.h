@@ -27,7 +27,7 @@ typedef struct {
 void pack_open(Emitter *e, Product *p);
 /* Copies the block of a. */
 void pack_a(Emitter *e, const Product *p);
-/* Copies the block's panel of b, the columns of `tile` from the loop's n on. */
+/* Copies the block's panel of b, the columns of `tile` from the loop's n on, to e->within[n]. */
 void pack_b(Emitter *e, const Product *p, const Tile *tile);
 
 #endif

@@ -808,13 +808,17 @@ static LLVMValueRef element_pointer(Emitter *e, const Buffer *buffer, const Affi
     return offset_pointer(e, type, pointer, i64(e, affine_shift(e, at)));
 }
 
+LLVMValueRef emit_pointer(Emitter *e, const Buffer *buffer, const Affine *at) {
+    return element_pointer(e, buffer, at, e->axis);
+}
+
 LLVMValueRef emit_pointer_within(Emitter *e, const Buffer *buffer, const Affine *at) {
     return element_pointer(e, buffer, at, e->within);
 }
 
 void emit_store(Emitter *e, const Buffer *buffer, const Affine *at, LLVMValueRef value,
                 bool vector) {
-    LLVMValueRef pointer = element_pointer(e, buffer, at, e->axis);
+    LLVMValueRef pointer = emit_pointer(e, buffer, at);
     if (vector) value = splat(e, value);
     if (buffer->elem == E_BOOL) {
         LLVMTypeRef type = like_lanes(e, value, memory_type(e, E_BOOL));

@@ -129,8 +129,7 @@ Sums sums_open(Emitter *e, const Stage *stage, uint32_t copies) {
     return sums;
 }
 
-/* The lower and the upper half of the lanes, combined until one is left. */
-static LLVMValueRef fold_lanes(Emitter *e, Op op, Elem elem, LLVMValueRef value) {
+LLVMValueRef emit_fold(Emitter *e, Op op, Elem elem, LLVMValueRef value) {
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
     for (uint32_t half = e->lanes / 2; half >= 1; half /= 2) {
         LLVMValueRef low[64], high[64], poison = LLVMGetPoison(LLVMTypeOf(value));
@@ -160,7 +159,7 @@ void sums_close(Emitter *e, uint32_t at, const Sums *sums, bool fold) {
         for (uint32_t step = 1; step < sums->copies; step *= 2)
             for (uint32_t copy = 0; copy + step < sums->copies; copy += 2 * step)
                 parts[copy] = emit_combine(e, reduction->op, elem, parts[copy], parts[copy + step]);
-        if (fold && e->lanes > 1) parts[0] = fold_lanes(e, reduction->op, elem, parts[0]);
+        if (fold && e->lanes > 1) parts[0] = emit_fold(e, reduction->op, elem, parts[0]);
         e->results[at][i] = parts[0];
     }
 }
@@ -279,7 +278,9 @@ static bool is_vectorised(const Kernel *kernel, uint32_t axis) {
 }
 
 static void outer_loops(Emitter *e, uint32_t axis) {
-    if (axis == e->kernel->outer_count) {
+    if (axis == e->kernel->outer_count && e->kernel->plane) {
+        emit_plane(e);
+    } else if (axis == e->kernel->outer_count) {
         emit_stages(e);
     } else if (is_vectorised(e->kernel, axis)) {
         e->vector_axis = (int)axis;
@@ -340,7 +341,13 @@ static void analyse(Emitter *e) {
     e->values = arena_alloc(e->arena, room * sizeof *e->values);
     e->pointers = arena_alloc(e->arena, room * sizeof *e->pointers);
     e->results = arena_alloc(e->arena, kernel->stages.count * sizeof *e->results);
-    for (uint32_t i = 0; i < e->expr_count; i++) analyse_expr(e, (int)i);
+    e->at_hand = arena_alloc(e->arena, room * sizeof *e->at_hand);
+    const uint32_t *axes = kernel_expr_axes(kernel, e->arena);
+    for (uint32_t i = 0; i < e->expr_count; i++) {
+        ExprKind kind = e->exprs[i].kind;
+        if (kind == X_LEAF || kind == X_ROW || kind == X_SUM) e->axes_of[i] = axes[i];
+        analyse_expr(e, (int)i);
+    }
     for (uint32_t i = 0; i < kernel->stages.count; i++) {
         const Stage *stage = &kernel->stages.at[i];
         e->results[i] = arena_alloc(e->arena, (stage->reductions.count + 1) * sizeof **e->results);

@@ -145,6 +145,8 @@ LLVMValueRef emit_vector(Emitter *e, int expr);
 void emit_store(Emitter *e, const Buffer *buffer, const Affine *at, LLVMValueRef value,
                 bool vector);
 LLVMValueRef base_of(const Emitter *e, const Buffer *buffer);
+LLVMValueRef emit_pointer(Emitter *e, const Buffer *buffer,
+                          const Affine *at); /* to buffer[at], here */
 /* To a workspace's element, here, by places within the block. */
 LLVMValueRef emit_pointer_within(Emitter *e, const Buffer *buffer, const Affine *at);
 /* All lanes, or a scalar. */
@@ -157,6 +159,8 @@ void emit_prefetch(Emitter *e, int expr);
 /* acc + value of expr (fused when it is a product used once) or the larger of both. */
 LLVMValueRef emit_accumulate(Emitter *e, Op op, int expr, LLVMValueRef acc, bool vector);
 LLVMValueRef emit_combine(Emitter *e, Op op, Elem elem, LLVMValueRef a, LLVMValueRef b);
+/* The lower and the upper half of the lanes, combined until one is left. */
+LLVMValueRef emit_fold(Emitter *e, Op op, Elem elem, LLVMValueRef value);
 LLVMValueRef splat(Emitter *e, LLVMValueRef scalar);
 LLVMValueRef lane_mask(Emitter *e, uint32_t valid); /* <lanes x i1>, constant */
 
@@ -165,6 +169,11 @@ LLVMValueRef lane_mask(Emitter *e, uint32_t valid); /* <lanes x i1>, constant */
 /* The contraction of stage `at` with the epilogue stages behind it; the number of the last of them.
  */
 uint32_t emit_contraction(Emitter *e, uint32_t at);
+
+/* ---- emit_plane.c ---- */
+
+/* All of a kernel with a plane, inside its outer loops. */
+void emit_plane(Emitter *e);
 
 /* ---- emit_math.c ---- */
 

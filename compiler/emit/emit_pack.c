@@ -10,7 +10,7 @@
 
 #include <assert.h>
 
-enum { MAX_UNROLLED = 16 };
+enum { UNROLL = 16 };
 
 /* ---- walking a stretch ---- */
 
@@ -18,6 +18,7 @@ typedef struct {
     uint32_t axis; /* m or k; its stretch begins at e->start[axis] */
     int64_t count;
     uint32_t step, copies; /* of the innermost loop */
+    int64_t unroll;        /* iterations of the others up to which they are unrolled; 0: none */
     PointFunction point;
     void *context;
     /* within the walk */
@@ -63,7 +64,7 @@ static void whole_point(Emitter *e, void *context, uint32_t copy) {
     e->shift[walk->axis] = 0;
 }
 
-static void walk_parts(Emitter *e, Walk *walk, uint32_t number, int64_t unrolled) {
+static void walk_parts(Emitter *e, Walk *walk, uint32_t number, int64_t unroll) {
     uint32_t part = walk->parts[number];
     int64_t extent = e->kernel->axes[part].extent;
     if (number + 1 == walk->part_count) {
@@ -73,11 +74,11 @@ static void walk_parts(Emitter *e, Walk *walk, uint32_t number, int64_t unrolled
         e->shifted[3] = shifted;
         return;
     }
-    unrolled *= extent;
-    int64_t step = unrolled <= MAX_UNROLLED ? 1 : extent;
+    unroll /= extent;
+    int64_t step = unroll ? 1 : extent;
     for (int64_t from = 0; from < extent; from += step) {
         Loop loop = loop_begin(e, part, from, from + step, 1);
-        walk_parts(e, walk, number + 1, step == 1 ? unrolled : MAX_UNROLLED);
+        walk_parts(e, walk, number + 1, unroll);
         loop_end(e, &loop);
     }
 }
@@ -108,7 +109,7 @@ static void walk_group(Emitter *e, Walk *walk, uint32_t number) {
     walk->before = LLVMBuildNSWMul(e->builder, group, i64(e, below), "");
     walk->outermost = number + 1;
     if (walk->outermost < walk->part_count) {
-        walk_parts(e, walk, walk->outermost, 1);
+        walk_parts(e, walk, walk->outermost, walk->unroll);
     } else {
         assert(walk->step == 1);
         whole_point(e, walk, 0);
@@ -128,7 +129,7 @@ static void walk_stretch(Emitter *e, Walk *walk) {
     walk->before = i64(e, 0);
     walk->outermost = 0;
     if (walk->count == e->kernel->axes[walk->axis].extent) {
-        walk_parts(e, walk, 0, 1);
+        walk_parts(e, walk, 0, walk->unroll);
         return;
     }
     uint32_t number = 0;
@@ -221,6 +222,7 @@ void pack_a(Emitter *e, const Product *p) {
                            .count = count,
                            .step = e->lanes,
                            .copies = copies_for(run, e->lanes),
+                           .unroll = UNROLL,
                            .point = copy_point,
                            .context = &copying};
     Walk rows = {.axis = slow,
@@ -235,20 +237,13 @@ void pack_a(Emitter *e, const Product *p) {
 
 /* ---- b ---- */
 
-static LLVMValueRef column(const Emitter *e, uint32_t number) {
-    return LLVMConstInt(LLVMInt64TypeInContext(e->context), number, false);
-}
-
-/* panel[k + row][column] = value, at the loop's k. */
-static void store_panel(Emitter *e, const Product *p, int64_t row, LLVMValueRef at_column,
-                        LLVMValueRef value) {
+/* Row k + `row` of a panel from column n on, at the loops' k and n. */
+static void store_panel(Emitter *e, const Product *p, int64_t row, LLVMValueRef value) {
     const Buffer *panel = p->shape->pack_b;
     Affine at = {.offset = row * p->tile_n};
     at.coeff[p->shape->k] = p->tile_n;
-    LLVMValueRef pointer = emit_pointer_within(e, panel, &at);
-    pointer =
-        LLVMBuildInBoundsGEP2(e->builder, elem_type(e, panel->elem), pointer, &at_column, 1, "");
-    emit_store_whole(e, panel, pointer, value);
+    at.coeff[p->shape->n] = 1;
+    emit_store_whole(e, panel, emit_pointer_within(e, panel, &at), value);
 }
 
 typedef struct {
@@ -268,7 +263,7 @@ static void copy_row(Emitter *e, void *context, uint32_t copy) {
         e->valid = c + 1 == vectors ? panel->tile->last_valid : p->lanes;
         LLVMValueRef value = emit_vector(e, p->shape->b);
         place_here(e);
-        store_panel(e, p, 0, column(e, c * p->lanes), value);
+        store_panel(e, p, 0, value);
     }
     e->shift[p->shape->n] = 0;
 }
@@ -294,10 +289,9 @@ static void transpose(Emitter *e, LLVMValueRef *rows, uint32_t lanes) {
     }
 }
 
-/* lanes columns of the panel, from column `at` (a loop variable) on; `valid` of them exist. */
+/* lanes columns of the panel, of which `valid` exist. */
 typedef struct {
     const Product *p;
-    LLVMValueRef at;
     uint32_t valid;
 } Square;
 
@@ -314,14 +308,16 @@ static void transpose_point(Emitter *e, void *context, uint32_t copy) {
     e->shift[shape->n] = 0;
     place_here(e);
     transpose(e, rows, e->lanes);
-    for (uint32_t i = 0; i < e->valid; i++) store_panel(e, square->p, i, square->at, rows[i]);
+    for (uint32_t i = 0; i < e->valid; i++) store_panel(e, square->p, i, rows[i]);
 }
 
-/* Squares in columns [from, to) of the panel. */
-static void transpose_squares(Emitter *e, const Product *p, uint32_t from, uint32_t to,
-                              uint32_t valid) {
-    Loop loop = loop_begin(e, p->shape->n, from, to, p->lanes);
-    Square square = {p, e->within[p->shape->n], valid};
+/* Squares in columns [from, to) of the panel, which begins at `panel`. */
+static void transpose_squares(Emitter *e, const Product *p, LLVMValueRef panel, uint32_t from,
+                              uint32_t to, uint32_t valid) {
+    uint32_t n = p->shape->n;
+    Loop loop = loop_begin(e, n, from, to, p->lanes);
+    e->within[n] = LLVMBuildNSWAdd(e->builder, panel, e->within[n], "");
+    Square square = {p, valid};
     walk_stretch(e, &(Walk){.axis = p->shape->k,
                             .count = p->terms,
                             .step = p->lanes,
@@ -339,8 +335,8 @@ static void pack_transposed(Emitter *e, const Product *p, const Tile *tile) {
     e->start[n] = first;
     uint32_t columns = tile->vectors * p->lanes, whole = columns;
     if (tile->last_valid < p->lanes) whole -= p->lanes;
-    if (whole) transpose_squares(e, p, 0, whole, p->lanes);
-    if (whole < columns) transpose_squares(e, p, whole, columns, tile->last_valid);
+    if (whole) transpose_squares(e, p, within, 0, whole, p->lanes);
+    if (whole < columns) transpose_squares(e, p, within, whole, columns, tile->last_valid);
     e->start[n] = NULL;
     e->axis[n] = first;
     e->within[n] = within;

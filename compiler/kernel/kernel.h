@@ -144,16 +144,20 @@ typedef struct {
  *     GPU_CONTRACT  a block computes tile_m x tile_n of one outer iteration, k
  *                   in steps of tile_k through shared memory; a thread keeps
  *                   thread_m x thread_n in registers and runs the epilogue on
- *                   them */
-typedef enum { GPU_NONE, GPU_POINTS, GPU_ROWS, GPU_COLUMNS, GPU_CONTRACT } GpuForm;
+ *                   them
+ *     GPU_PLANE     a block takes tile_m rows of one outer iteration through all
+ *                   of n, tile_n at a time; row_threads threads of one warp
+ *                   share thread_m rows */
+typedef enum { GPU_NONE, GPU_POINTS, GPU_ROWS, GPU_COLUMNS, GPU_CONTRACT, GPU_PLANE } GpuForm;
 
 typedef struct {
     GpuForm form;         /* GPU_NONE: not scheduled for a GPU */
     uint32_t threads;     /* of a block; a multiple of 32, at most 1024 */
     int64_t blocks;       /* of one trial: the x axis of the grid */
     uint32_t points;      /* GPU_POINTS */
-    uint32_t row_threads; /* GPU_ROWS, GPU_COLUMNS: a power of two, at most 1024 */
-    uint32_t tile_m, tile_n, tile_k, thread_m, thread_n; /* GPU_CONTRACT */
+    uint32_t row_threads; /* GPU_ROWS, GPU_COLUMNS, GPU_PLANE: a power of two, at most 1024 */
+    uint32_t tile_m, tile_n, tile_k, thread_m, thread_n; /* GPU_CONTRACT, GPU_PLANE */
+    uint32_t slice_n; /* GPU_PLANE: rows of a sink's matrix that shared memory holds */
     uint32_t shared_bytes;                               /* static shared memory of a block */
     bool uniform; /* all that it stores is: one trial's blocks compute it for the whole wave */
 } GpuSchedule;
@@ -344,6 +348,7 @@ void kernel_print(const Kernel *kernel, const Sources *sources, bool scheduled, 
 void kernel_signature(const Kernel *kernel, Text *out);
 void plan_print(const StepProgram *program, Text *out);
 const char *kernel_verify(const Kernel *kernel, Arena *arena);     /* NULL: legal */
+const char *plane_verify(const Kernel *kernel, Arena *arena);      /* what it asks about planes */
 const char *plan_verify(const StepProgram *program, Arena *arena); /* NULL: legal */
 
 #endif

@@ -57,7 +57,8 @@ static void print_expr(const Printer *p, int at);
 static void print_operand(const Printer *p, int at) {
     const Expr *expr = &p->kernel->exprs.at[at];
     bool leaf = expr->kind == X_CONST || expr->kind == X_AXIS || expr->kind == X_RESULT ||
-                expr->kind == X_STEP;
+                expr->kind == X_STEP || expr->kind == X_LEAF || expr->kind == X_ROW ||
+                expr->kind == X_SUM;
     if (!leaf && p->uses[at] > 1)
         text_printf(p->out, "e%d", at);
     else
@@ -83,12 +84,15 @@ static void print_expr(const Printer *p, int at) {
     case X_OP: print_op(p, expr); break;
     case X_CONST: text_printf(p->out, "%.17g", expr->number); break;
     case X_LOAD:
-        print_place(p, expr->buffer, &expr->at, expr->gather);
-        if (expr->divide > 1) text_printf(p->out, " / %" PRId64, expr->divide);
+        print_buffer(p, expr->buffer);
+        text_add(p->out, expr->divide > 1 ? "[(" : "[");
+        print_affine(p->out, p->kernel, &expr->at, expr->gather);
+        if (expr->divide > 1) text_printf(p->out, ") / %" PRId64, expr->divide);
         if (expr->lookup >= 0) {
             text_printf(p->out, " + %" PRId64 " * ", expr->pitch);
             print_operand(p, expr->lookup);
         }
+        text_add(p->out, "]");
         if (expr->guard < 0) break;
         text_add(p->out, " if ");
         print_operand(p, expr->guard);
@@ -120,7 +124,27 @@ static void count_use(const Kernel *kernel, uint32_t *uses, int at) {
     count_use(kernel, uses, expr->lookup);
 }
 
+static void count_plane_uses(const Kernel *kernel, uint32_t *uses) {
+    const Plane *plane = kernel->plane;
+    for (uint32_t i = 0; i < plane->leaves.count; i++) {
+        count_use(kernel, uses, plane->leaves.at[i].a);
+        count_use(kernel, uses, plane->leaves.at[i].b);
+    }
+    for (uint32_t p = 0; p < plane->passes.count; p++) {
+        const PlanePass *pass = &plane->passes.at[p];
+        for (uint32_t i = 0; i < pass->reductions.count; i++)
+            count_use(kernel, uses, pass->reductions.at[i].value);
+        for (uint32_t i = 0; i < pass->sinks.count; i++) {
+            count_use(kernel, uses, pass->sinks.at[i].value);
+            count_use(kernel, uses, pass->sinks.at[i].b);
+        }
+    }
+    for (uint32_t i = 0; i < plane->stores.count; i++)
+        count_use(kernel, uses, plane->stores.at[i].value);
+}
+
 static void count_uses(const Kernel *kernel, uint32_t *uses) {
+    if (kernel->plane) count_plane_uses(kernel, uses);
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         const Stage *stage = &kernel->stages.at[s];
         for (uint32_t i = 0; i < stage->reductions.count; i++)
@@ -150,6 +174,10 @@ static void print_gpu(const Kernel *kernel, Text *out) {
         text_printf(out, "tile %u x %u x %u, %u x %u per thread", gpu->tile_m, gpu->tile_n,
                     gpu->tile_k, gpu->thread_m, gpu->thread_n);
         break;
+    case GPU_PLANE:
+        text_printf(out, "plane by %u x %u, k by %u, slices of %u, %u x %u per thread", gpu->tile_m,
+                    gpu->tile_n, gpu->tile_k, gpu->slice_n, gpu->thread_m, gpu->thread_n);
+        break;
     }
     text_printf(out, ", %u threads, %" PRId64 " blocks, %u bytes shared", gpu->threads, gpu->blocks,
                 gpu->shared_bytes);
@@ -171,10 +199,28 @@ static void print_schedule(const Printer *p, const Stage *stage) {
     text_printf(p->out, ", tile %u x %u", c->tile_m, c->tile_n_vectors);
     if (c->rows_outer) text_add(p->out, ", rows outer");
     if (c->pack_a) text_add(p->out, ", pack a");
-    if (c->pack_b) text_add(p->out, ", pack b");
+    if (c->pack_b) text_add(p->out, c->pack_b_whole ? ", pack all of b" : ", pack b");
     if (c->block_m || c->block_k)
         text_printf(p->out, ", blocks %" PRId64 " x %" PRId64, block_of(p, c->m, c->block_m),
                     block_of(p, c->k, c->block_k));
+}
+
+static void print_reductions(const Printer *p, const Reduction *reductions, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        text_printf(p->out, "    r%u = %s ", i, reductions[i].op == OP_SUM ? "sum" : "max");
+        print_operand(p, reductions[i].value);
+        text_add(p->out, "\n");
+    }
+}
+
+static void print_stores(const Printer *p, const Store *stores, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        text_add(p->out, "    ");
+        print_place(p, stores[i].buffer, &stores[i].at, -1);
+        text_add(p->out, " = ");
+        print_operand(p, stores[i].value);
+        text_add(p->out, "\n");
+    }
 }
 
 static void print_stage(const Printer *p, uint32_t number, bool scheduled) {
@@ -191,19 +237,41 @@ static void print_stage(const Printer *p, uint32_t number, bool scheduled) {
         print_expr(p, stage->contraction->b);
         text_add(p->out, "\n");
     }
-    for (uint32_t i = 0; i < stage->reductions.count; i++) {
-        const Reduction *reduction = &stage->reductions.at[i];
-        text_printf(p->out, "    r%u = %s ", i, reduction->op == OP_SUM ? "sum" : "max");
-        print_operand(p, reduction->value);
+    print_reductions(p, stage->reductions.at, stage->reductions.count);
+    print_stores(p, stage->stores.at, stage->stores.count);
+}
+
+static void print_pass(const Printer *p, uint32_t number) {
+    const PlanePass *pass = &p->kernel->plane->passes.at[number];
+    text_printf(p->out, "  pass %u%s\n", number, pass->online ? "  online" : "");
+    print_reductions(p, pass->reductions.at, pass->reductions.count);
+    for (uint32_t i = 0; i < pass->sinks.count; i++) {
+        text_printf(p->out, "    s%u = sum ", i);
+        print_operand(p, pass->sinks.at[i].value);
+        text_add(p->out, " * ");
+        print_operand(p, pass->sinks.at[i].b);
         text_add(p->out, "\n");
     }
-    for (uint32_t i = 0; i < stage->stores.count; i++) {
-        text_add(p->out, "    ");
-        print_place(p, stage->stores.at[i].buffer, &stage->stores.at[i].at, -1);
-        text_add(p->out, " = ");
-        print_operand(p, stage->stores.at[i].value);
+}
+
+static void print_plane(const Printer *p, bool scheduled) {
+    const Plane *plane = p->kernel->plane;
+    text_add(p->out, "  plane");
+    print_axes(p, plane->around | 1u << plane->m | 1u << plane->n);
+    if (scheduled && p->kernel->gpu.form == GPU_NONE)
+        text_printf(p->out, "  # tile %u x %u", plane->tile_m, plane->tile_n);
+    text_add(p->out, "\n");
+    for (uint32_t i = 0; i < plane->leaves.count; i++) {
+        const PlaneLeaf *leaf = &plane->leaves.at[i];
+        text_printf(p->out, "    leaf%u = sum over %s of ", i, p->kernel->axes[leaf->k].name);
+        print_operand(p, leaf->a);
+        text_add(p->out, " * ");
+        print_operand(p, leaf->b);
         text_add(p->out, "\n");
     }
+    for (uint32_t i = 0; i < plane->passes.count; i++) print_pass(p, i);
+    text_add(p->out, "  stores\n");
+    print_stores(p, plane->stores.at, plane->stores.count);
 }
 
 /* "i=100", or of one that was cut "i=1024(of 135568, axis 0 counts chunks)". */
@@ -243,6 +311,7 @@ static void print_named(const Printer *p) {
 
 static void print_body(const Printer *p, bool scheduled) {
     print_named(p);
+    if (p->kernel->plane) print_plane(p, scheduled);
     for (uint32_t s = 0; s < p->kernel->stages.count; s++) print_stage(p, s, scheduled);
 }
 
@@ -296,6 +365,10 @@ static void print_types(const Kernel *kernel, Text *out) {
                     c->pack_a ? (int)buffer_number(kernel, c->pack_a) : -1,
                     c->pack_b ? (int)buffer_number(kernel, c->pack_b) : -1, c->pack_a_along,
                     c->sums ? (int)buffer_number(kernel, c->sums) : -1);
+    }
+    for (uint32_t i = 0; kernel->plane && i < kernel->plane->leaves.count; i++) {
+        const Buffer *panels = kernel->plane->leaves.at[i].panels;
+        text_printf(out, "  panels %d\n", panels ? (int)buffer_number(kernel, panels) : -1);
     }
     for (uint32_t e = 0; e < kernel->exprs.count; e++)
         text_printf(out, "%s%s", e ? " " : "  elems ", elem_name(kernel->exprs.at[e].elem));

@@ -10,7 +10,8 @@
  *     contraction          for outer: for m in blocks of block_m: for k in blocks of block_k:
  *                              pack_a, if given, gets this block of a, in runs along pack_a_along
  *                              for n in tiles of tile_n_vectors * lanes:
- *                                  pack_b, if given, gets this panel of b as [k][tile]
+ *                                  pack_b, if given, gets this panel of b as [k][tile]; with
+ *                                  pack_b_whole it got all panels before the blocks
  *                                  for m in tiles of tile_m: the block's k, from zero or from
  *                                  `sums`; then the epilogue, or back into `sums`
  *                          with rows_outer the loops over n and m within a block change places
@@ -33,6 +34,16 @@ typedef struct {
  * appended to program->buffers).  needs: fuse.  keeps: meaning. */
 void schedule_cpu(StepProgram *program, const CpuTarget *target, Arena *arena);
 
+/* Of a kernel whose stage 0 is a contraction, for schedule_cpu (schedule_cpu_contract.c). */
+void cpu_contract_schedule(StepProgram *program, Kernel *kernel, const CpuTarget *target,
+                           Arena *arena);
+/* The same of a kernel with a plane (schedule_cpu_plane.c). */
+void cpu_plane_schedule(StepProgram *program, Kernel *kernel, const CpuTarget *target,
+                        Arena *arena);
+/* A new SPACE_SCRATCH buffer, KERNEL.NAME, as an argument of the kernel. */
+Buffer *cpu_workspace(StepProgram *program, Kernel *kernel, const char *name, Elem elem,
+                      int64_t count, Arena *arena);
+
 /* Sets kernel->gpu of every kernel. The same for every architecture. A reduction over all of a
  * long vector is cut in two kernels: NAME_partial, one block per chunk into new SPACE_SCRATCH
  * buffers, and NAME, in which every block folds the chunks' results. What does not depend on the
@@ -52,5 +63,8 @@ void schedule_cuda_uniform(StepProgram *program);
 /* Of a kernel whose stage 0 is a contraction, for schedule_cuda: form, threads, blocks, tile_*,
  * thread_*, shared_bytes of kernel->gpu (schedule_cuda_contract.c). */
 void cuda_contract_schedule(Kernel *kernel);
+
+/* The same of a kernel with a plane (schedule_cuda_plane.c). */
+void cuda_plane_schedule(Kernel *kernel);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct {
     /* schedule */
     uint32_t tile_m, tile_n, lanes;
     int64_t block_m, block_k;
-    bool along_m, pack_b, rows_outer;
+    bool along_m, pack_b, whole_b, rows_outer;
     Elem elem;
     const char *cpu; /* NULL: native */
 } Case;
@@ -160,7 +160,9 @@ static Built build(const Case *c) {
     built.out = add_buffer(bench, "out", c->elem, m * n);
     int64_t rows = c->block_m ? c->block_m : m, terms = c->block_k ? c->block_k : k;
     Buffer *pack_a = add_buffer(bench, "pack_a", c->elem, rows * terms);
-    Buffer *pack_b = add_buffer(bench, "pack_b", c->elem, terms * c->tile_n * c->lanes);
+    int64_t tile_n = c->tile_n * c->lanes, panels = c->whole_b ? (n + tile_n - 1) / tile_n : 1;
+    Buffer *pack_b =
+        add_buffer(bench, "pack_b", c->elem, (c->whole_b ? k : terms) * panels * tile_n);
     Buffer *sums = add_buffer(bench, "sums", c->elem, rows * (n + c->lanes));
     built.shape = arena_alloc(bench->arena, sizeof *built.shape);
     int a, b;
@@ -175,6 +177,7 @@ static Built build(const Case *c) {
                                  .rows_outer = c->rows_outer,
                                  .pack_a = pack_a,
                                  .pack_b = c->pack_b ? pack_b : NULL,
+                                 .pack_b_whole = c->whole_b,
                                  .pack_a_along = c->along_m ? built.m : built.k,
                                  .block_m = c->block_m,
                                  .block_k = c->block_k,
@@ -344,7 +347,8 @@ static void whole_blocks(void **unused) {
             c.kind = kind;
             c.along_m = along;
             c.pack_b = kind == DATA || along;
-            c.rows_outer = !c.pack_b;
+            c.whole_b = kind == DATA;
+            c.rows_outer = !c.pack_b || c.whole_b;
             check(&c);
         }
 }
@@ -371,6 +375,9 @@ static void small_blocks(void **unused) {
         c.block_k = blocks[i].block_k;
         c.b_by_parts = i % 2;
         c.pack_b = c.kind == DATA || c.b_by_parts;
+        c.whole_b = c.pack_b && i % 3 == 0;
+        c.rows_outer = c.whole_b && i % 4 == 0;
+        c.n = i % 5 ? c.n : 37;
         check(&c);
     }
 }
