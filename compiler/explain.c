@@ -73,9 +73,12 @@ static void print_variant(Compilation *compilation, VariantForms *forms, Text *o
             scratch = forms->parts[part].steps->scratch_bytes;
     text_printf(out,
                 "\nvariant %s: batch %" PRId64 ", evaluation batch %" PRId64
-                "; %u parameters, %" PRId64 " values\n",
+                "; %u parameters, %" PRId64 " values",
                 forms->variant->name, program->batch, program->evaluate_batch,
                 program->params.count, program->param_count);
+    if (program->trained_count < program->param_count)
+        text_printf(out, ", %" PRId64 " of them trained", program->trained_count);
+    text_add(out, "\n");
     text_printf(out,
                 "  memory: %" PRId64 " bytes per trial (parameters, %u optimizer states, "
                 "hyperparameters), %" PRId64 " bytes per worker\n",

@@ -77,36 +77,59 @@ bool ranking_has_name(const Ranking *ranking, const char *name) {
     return false;
 }
 
+static uint32_t tensor_count(const TuneVariant *variant) {
+    uint32_t count = variant->param_count;
+    for (uint32_t p = 0; p < variant->param_count; p++)
+        count += variant->params[p].apart ? 0 : variant->state_count;
+    return count;
+}
+
+/* Under a parameter's own name stands what is evaluated. Where that is a state of the optimizer,
+ * the parameter being trained takes the state's place: "optimizer.param.dense1.weight". */
+static uint64_t vector_offset(const TuneVariant *variant, const TuneParam *param, uint32_t part) {
+    uint32_t weights = param->apart ? 0 : variant->weights;
+    uint32_t from = part == 0 ? weights : part == weights ? 0 : part;
+    return from ? variant->state_offsets[from - 1] : variant->params_offset;
+}
+
+static char *tensor_name(const TuneVariant *variant, const TuneParam *param, uint32_t part) {
+    if (!part) return file_text("%s", param->name);
+    bool other = part == variant->weights;
+    return file_text("optimizer.%s.%s", other ? "param" : variant->state_names[part - 1],
+                     param->name);
+}
+
+static Tensor block_tensor(const TuneStudy *info, const TuneParam *param, const char *name,
+                           char *vector) {
+    uint64_t real = info->real == TUNE_F64 ? 8 : 4;
+    Tensor tensor = {.name = name,
+                     .dtype = real == 8 ? "F64" : "F32",
+                     .rank = param->rank,
+                     .data = vector + (uint64_t)param->offset * real,
+                     .bytes = real};
+    for (uint32_t d = 0; d < param->rank; d++) {
+        tensor.dims[d] = param->dims[d];
+        tensor.bytes *= (uint64_t)param->dims[d];
+    }
+    return tensor;
+}
+
 /* Tensors of a variant: parameters, then each state's; data points into `block`. */
 static Tensor *block_tensors(const TuneStudy *info, const TuneVariant *variant, char *block,
                              char **names) {
-    uint64_t real = info->real == TUNE_F64 ? 8 : 4;
-    uint32_t parts = variant->state_count + 1;
-    Tensor *tensors = calloc((size_t)variant->param_count * parts + 1, sizeof *tensors);
+    uint32_t count = 0;
+    Tensor *tensors = calloc((size_t)tensor_count(variant) + 1, sizeof *tensors);
     if (!tensors) abort();
-    for (uint32_t part = 0; part < parts; part++)
+    for (uint32_t part = 0; part <= variant->state_count; part++)
         for (uint32_t p = 0; p < variant->param_count; p++) {
             const TuneParam *param = &variant->params[p];
-            uint32_t at = part * variant->param_count + p;
-            uint64_t offset = part ? variant->state_offsets[part - 1] : variant->params_offset;
-            names[at] =
-                part ? file_text("optimizer.%s.%s", variant->state_names[part - 1], param->name)
-                     : file_text("%s", param->name);
-            tensors[at] = (Tensor){.name = names[at],
-                                   .dtype = real == 8 ? "F64" : "F32",
-                                   .rank = param->rank,
-                                   .data = block + offset + (uint64_t)param->offset * real,
-                                   .bytes = real};
-            for (uint32_t d = 0; d < param->rank; d++) {
-                tensors[at].dims[d] = param->dims[d];
-                tensors[at].bytes *= (uint64_t)param->dims[d];
-            }
+            if (part && param->apart) continue;
+            names[count] = tensor_name(variant, param, part);
+            tensors[count] = block_tensor(info, param, names[count],
+                                          block + vector_offset(variant, param, part));
+            count++;
         }
     return tensors;
-}
-
-static uint32_t tensor_count(const TuneVariant *variant) {
-    return variant->param_count * (variant->state_count + 1);
 }
 
 static void names_free(char **names, uint32_t count) {

@@ -6,7 +6,8 @@
  * which evaluations are offered: waves, threads and crashes cannot change it.
  *
  *     DIR/checkpoints/trial-0007-step-001500.safetensors
- *         parameters by name, states as "optimizer.v.dense1.weight";
+ *         parameters by name, as they are evaluated; states as "optimizer.v.dense1.weight"; where
+ *         averaged weights are evaluated, those being trained as "optimizer.param.dense1.weight";
  *         __metadata__: program, study, trial, step, key, hyperparameters, the metric and its
  *         value, fingerprints
  *

@@ -11,9 +11,9 @@
  *                               └─ variants ─ entries: init, train, evaluate, finish
  *
  * A trial's block (SPACE_TRIAL), each part aligned to 64 bytes:
- *     TuneTrialHeader | double hyperparameter[hyper_count] | real params[P] | real states[S][P]
- * (each state begins aligned, too). Saving the block saves the trial. Scratch is the worker's; it
- * may hold anything between calls. */
+ *     TuneTrialHeader | double hyperparameter[hyper_count] | real params[P] | real states[S][T]
+ * (each state begins aligned, too; T: elements of the trained parameters, which come first). Saving
+ * the block saves the trial. Scratch is the worker's; it may hold anything between calls. */
 #ifndef TUNE_RUNTIME_PROGRAM_H
 #define TUNE_RUNTIME_PROGRAM_H
 
@@ -65,11 +65,16 @@ typedef enum {
     TUNE_FIELD_CLASS
 } TuneFieldType;
 
+/* How an example lies in memory. A window's begins at any token, so windows overlap: entry i of
+ * the index is the token where row i begins. All others stand behind each other. */
+typedef enum { TUNE_ROW, TUNE_ROW_WINDOW, TUNE_ROW_LINE } TuneRow;
+
 typedef struct {
     const char *name;
     TuneFieldType type;
-    TuneElem
-        elem; /* in memory: CLASS and I32 are i32; F64 data is f32 unless the program says f64 */
+    TuneElem elem; /* in memory: CLASS and I32 are i32, but u8 where windows and lines are of up to
+                      256 classes; F64 data is f32 unless the program says f64 */
+    TuneRow row;
     uint32_t rank;
     int64_t dims[TUNE_MAX_RANK];    /* of one example */
     int64_t classes;                /* CLASS: labels must be 0..classes-1 */
@@ -86,7 +91,11 @@ typedef enum {
     TUNE_DATA_NPY,
     TUNE_DATA_CSV,
     TUNE_DATA_NPZ,
-    TUNE_DATA_SAFETENSORS
+    TUNE_DATA_SAFETENSORS,
+    TUNE_DATA_TEXT,
+    TUNE_DATA_BYTES,
+    TUNE_DATA_TOKENS,
+    TUNE_DATA_LINES
 } TuneDataKind;
 typedef enum { TUNE_TRAIN, TUNE_VALID, TUNE_TEST, TUNE_SPLITS } TuneSplit;
 
@@ -99,6 +108,10 @@ typedef struct {
     double split[TUNE_SPLITS]; /* examples, or fractions of them */
     uint64_t seed;
     const char *file; /* csv, npz, safetensors: name below --data; else NULL */
+    const char *const *files; /* text, bytes, tokens, lines: names or patterns below --data */
+    uint32_t file_count;
+    uint32_t token_bytes; /* tokens: 2 or 4 of each, little-endian */
+    bool cut;             /* lines: what is too long is cut */
     bool csv_header;
     char csv_separator;
     TuneEntry generate; /* GENERATE: fills generate_batch rows of every field */
@@ -130,6 +143,7 @@ typedef struct {
     uint32_t rank;
     int64_t dims[TUNE_MAX_RANK];
     int64_t offset; /* elements into the flat vector; in params and likewise in every state */
+    bool apart;     /* frozen or moving: the optimizer does not know it, no state has it */
 } TuneParam;
 
 typedef enum { TUNE_MEAN, TUNE_SUM, TUNE_MAX, TUNE_MIN } TuneTotal;
@@ -207,6 +221,8 @@ typedef struct {
     const uint64_t *state_offsets;       /* [state_count] */
     uint64_t value_count;                /* P */
     uint32_t param_count, state_count;
+    uint32_t weights; /* 1 + the state that is evaluated instead of the parameters (averaged
+                         weights), or 0 */
     const TuneParam *params;
     const char *const *state_names;
     TuneEntry init, train, evaluate, finish; /* NULL where there is nothing to do */

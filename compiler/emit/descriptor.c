@@ -12,7 +12,8 @@
 _Static_assert((int)TUNE_F64 == (int)E_F64 && (int)TUNE_I32 == (int)E_I32, "element types agree");
 _Static_assert((int)TUNE_MAX_RANK == (int)MAX_RANK, "ranks agree");
 _Static_assert((int)TUNE_FIELD_CLASS == (int)FIELD_CLASS, "field types agree");
-_Static_assert((int)TUNE_DATA_SAFETENSORS == (int)DATA_SAFETENSORS, "data kinds agree");
+_Static_assert((int)TUNE_DATA_LINES == (int)DATA_LINES, "data kinds agree");
+_Static_assert((int)TUNE_ROW_LINE == (int)FIELD_LINE, "forms of rows agree");
 _Static_assert((int)TUNE_MIN == (int)TOTAL_MIN, "totals agree");
 _Static_assert((int)TUNE_CHOICE == (int)DOMAIN_CHOICE, "domains agree");
 _Static_assert(offsetof(TuneTrialHeader, loss) == HEADER_LOSS,
@@ -101,11 +102,11 @@ static void reference(Text *out, const char *member, const char *prefix, uint32_
 
 /* ---- data sets ---- */
 
-static TuneElem field_elem(FieldType type, bool f64) {
-    switch (type) {
+static TuneElem field_elem(const Field *field, bool f64) {
+    switch (field->type) {
     case FIELD_U8: return TUNE_U8;
-    case FIELD_I32:
-    case FIELD_CLASS: return TUNE_I32;
+    case FIELD_I32: return TUNE_I32;
+    case FIELD_CLASS: return field_is_narrow(field) ? TUNE_U8 : TUNE_I32;
     case FIELD_F32: return TUNE_F32;
     case FIELD_F64: break;
     }
@@ -130,13 +131,18 @@ static void print_fields(Text *out, const Data *data, uint32_t number, bool f64)
             print_strings(out, name.at, field->class_names, (uint32_t)field->classes);
         text_release(&name);
     }
+    Text files = {0};
+    text_printf(&files, "files_%u_0", number);
+    print_strings(out, files.at, data->files, data->file_count);
+    text_release(&files);
     if (!data->fields.count) return;
     text_printf(out, "static const TuneField fields_%u[] = {\n", number);
     for (uint32_t i = 0; i < data->fields.count; i++) {
         const Field *field = &data->fields.at[i];
         text_add(out, "    {.name = ");
         descriptor_string(out, field->name);
-        text_printf(out, ", .type = %d, .elem = %d, ", field->type, field_elem(field->type, f64));
+        text_printf(out, ", .type = %d, .elem = %d, ", field->type, field_elem(field, f64));
+        text_printf(out, ".row = %d, ", field->row);
         print_dims(out, field->dims, field->rank);
         text_printf(out, ", .classes = %" PRId64 ", .file = ", field->classes);
         descriptor_string(out, field->file);
@@ -169,6 +175,9 @@ static void print_data(Text *out, const Descriptor *descriptor) {
                     data->split[2]);
         text_printf(out, ", .seed = %" PRIu64 "u, .file = ", data->seed);
         descriptor_string(out, data->file);
+        reference(out, "files", "files", d, 0, data->file_count > 0);
+        text_printf(out, ", .file_count = %u, .token_bytes = %u, .cut = %s", data->file_count,
+                    data->token_bytes, truth(data->cut));
         text_printf(out, ", .csv_header = %s, .csv_separator = %d", truth(data->csv_header),
                     data->csv_separator);
         if (extra->generate)
@@ -229,7 +238,8 @@ static void print_params(Text *out, const Program *program, uint32_t s, uint32_t
         descriptor_string(out, param->name);
         text_add(out, ", ");
         print_dims(out, dims, param->type.rank);
-        text_printf(out, ", .offset = %" PRId64 "},\n", param->offset);
+        text_printf(out, ", .offset = %" PRId64 "%s},\n", param->offset,
+                    param->kind == PARAM_TRAINED ? "" : ", .apart = true");
     }
     text_add(out, "};\n");
 }
@@ -280,6 +290,7 @@ static void print_variants(Text *out, const Study *study, const DescriptorVarian
                     variant->layout->params, program->param_count);
         text_printf(out, ", .param_count = %u, .state_count = %u", program->params.count,
                     program->states.count);
+        if (program->weights >= 0) text_printf(out, ", .weights = %d", program->weights + 1);
         reference(out, "params", "params", s, v, program->params.count > 0);
         reference(out, "state_names", "states", s, v, program->states.count > 0);
         reference(out, "state_offsets", "offsets", s, v, variant->layout->state_count > 0);
