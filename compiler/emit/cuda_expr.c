@@ -223,6 +223,12 @@ void cuda_begin_stage(CudaPrinter *p, const Stage *stage) {
     count_use(p, stage->contraction->b);
 }
 
+void cuda_begin_values(CudaPrinter *p, const int *values, uint32_t count) {
+    p->stage = NULL;
+    memset(p->uses, 0, p->kernel->exprs.count * sizeof *p->uses);
+    for (uint32_t i = 0; i < count; i++) count_use(p, values[i]);
+}
+
 static uint32_t affine_axes(const Kernel *kernel, const Affine *at) {
     uint32_t axes = 0;
     for (uint32_t i = 0; i < kernel->axis_count; i++)
@@ -586,6 +592,10 @@ void cuda_accumulate(CudaPrinter *p, const char *acc, const Reduction *reduction
 static void store(CudaPrinter *p, const Store *store, const char *value) {
     cuda_statement(p, p->kernel->exprs.at[store->value].span, "%s[%s] = %s;",
                    cuda_buffer(p, store->buffer), cuda_index(p, &store->at, -1), value);
+}
+
+void cuda_store(CudaPrinter *p, const Store *to) {
+    store(p, to, show(p, to->value).text);
 }
 
 void cuda_stores(CudaPrinter *p, const Stage *stage) {

@@ -1,5 +1,6 @@
 /* The printer of one CUDA kernel: state shared by the walk over the scheduled kernel (cuda_nest.c),
- * expressions (cuda_expr.c), contractions (cuda_contract.c) and mathematics (cuda_math.c).
+ * expressions (cuda_expr.c), contractions (cuda_contract.c), planes (cuda_plane.c) and mathematics
+ * (cuda_math.c).
  *
  * Values are printed as named constants in the innermost block that they need, in the order of
  * use, each once per block:
@@ -74,18 +75,22 @@ void cuda_close(CudaPrinter *p);
 /* A statement: a line with the place of `span` behind it, "…;  // mnist.tune:14". */
 void cuda_statement(CudaPrinter *p, Span span, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The body of a kernel of any form but GPU_CONTRACT. */
+/* The body of a kernel of any form but GPU_CONTRACT and GPU_PLANE. */
 void cuda_nest(CudaPrinter *p);
 
 /* ---- cuda_expr.c ---- */
 
 /* Counts how often the stage's loop uses each expression: what is used twice gets a name. */
 void cuda_begin_stage(CudaPrinter *p, const Stage *stage);
+/* The same of some values, of a plane. */
+void cuda_begin_values(CudaPrinter *p, const int *values, uint32_t count);
 /* Gives names, here, to the parts of an expression that change with none of `axes`: those of the
  * loops that are going to be opened. */
 void cuda_hoist(CudaPrinter *p, int expr, uint32_t axes);
 /* The stores of a stage at one point: all values first, then the stores. */
 void cuda_stores(CudaPrinter *p, const Stage *stage);
+/* One store. */
+void cuda_store(CudaPrinter *p, const Store *store);
 /* How to write the value of an expression here: a name, a literal, a short expression in
  * parentheses. Prints the lines that give it a name first. */
 const char *cuda_value(CudaPrinter *p, int expr);
@@ -109,6 +114,11 @@ const char *cuda_function(CudaPrinter *p, CudaFunction function);
 
 /* The body of a GPU_CONTRACT kernel: stages 0 (the contraction) and all behind it. */
 void cuda_contract(CudaPrinter *p);
+
+/* ---- cuda_plane.c ---- */
+
+/* The body of a GPU_PLANE kernel. */
+void cuda_plane(CudaPrinter *p);
 
 /* ---- cuda_math.c ---- */
 

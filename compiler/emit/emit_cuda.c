@@ -29,6 +29,7 @@ static bool is_reserved(const char *name) {
         " erf_f32 sine_f32 pow_f32 philox warp_sum warp_max block_sum block_max column_sum"
         " column_max trial step key first_example here lane group row column point pass chunk"
         " thread warp half at a b c r sums a_tile b_tile a_next b_next k0 m0 n0"
+        " i j next most shrink scores slices a_slice b_slice sink_slice i0"
         " trial_stride scratch_stride example_stride total_stride metric_stride ";
     const char *found = strstr(words, name);
     for (size_t length = strlen(name); found; found = strstr(found + 1, name))
@@ -36,10 +37,14 @@ static bool is_reserved(const char *name) {
     return false;
 }
 
-/* v14, bits3, s0_r0: names of values. */
+/* v14, bits3, s0_r0, p0_r1, leaf0, score1: names of values. */
 static bool is_value_name(const char *name) {
-    size_t letters = strncmp(name, "bits", 4) ? strspn(name, "vs") == 1 : 4;
-    return letters && isdigit((unsigned char)name[letters]);
+    static const char *const words[] = {"v", "s", "p", "bits", "leaf", "score"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t length = strlen(words[i]);
+        if (!strncmp(name, words[i], length) && isdigit((unsigned char)name[length])) return true;
+    }
+    return false;
 }
 
 static bool is_axis_name(const Kernel *kernel, const char *name) {
@@ -104,6 +109,8 @@ static void name_parts(CudaPrinter *p) {
 /* ---- what is known of the kernel ---- */
 
 static bool is_stored(const Kernel *kernel, const Buffer *buffer) {
+    for (uint32_t i = 0; kernel->plane && i < kernel->plane->stores.count; i++)
+        if (kernel->plane->stores.at[i].buffer == buffer) return true;
     for (uint32_t s = 0; s < kernel->stages.count; s++)
         for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++)
             if (kernel->stages.at[s].stores.at[i].buffer == buffer) return true;
@@ -175,6 +182,10 @@ static void print_schedule(const Kernel *kernel, Text *out) {
     case GPU_CONTRACT:
         text_printf(out, "tile %u x %u x %u, %u x %u per thread, ", gpu->tile_m, gpu->tile_n,
                     gpu->tile_k, gpu->thread_m, gpu->thread_n);
+        break;
+    case GPU_PLANE:
+        text_printf(out, "plane by %u x %u, %u threads per row, ", gpu->tile_m, gpu->tile_n,
+                    gpu->row_threads);
         break;
     }
     text_printf(out, "%u threads, %" PRId64 " block%s %s", gpu->threads, gpu->blocks,
@@ -324,6 +335,8 @@ void cuda_print_kernel(const Kernel *kernel, const Sources *sources, Text *out) 
     print_header_fields(&p);
     if (kernel->gpu.form == GPU_CONTRACT)
         cuda_contract(&p);
+    else if (kernel->gpu.form == GPU_PLANE)
+        cuda_plane(&p);
     else
         cuda_nest(&p);
     cuda_functions(p.used, out);

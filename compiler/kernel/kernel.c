@@ -20,7 +20,7 @@ static uint32_t axes_of_result(const Kernel *kernel, const Expr *expr) {
     case X_RESULT:
         return kernel->stages.at[expr->index].contraction ? outer | 3u << kernel->outer_count
                                                           : outer;
-    case X_LEAF: return outer | 1u << plane->m | 1u << plane->n;
+    case X_LEAF: return outer | plane->around | 1u << plane->m | 1u << plane->n;
     case X_ROW: return outer | 1u << plane->m;
     case X_SUM:
         return outer | 1u << plane->m | 1u << plane->passes.at[expr->index].sinks.at[expr->word].e;
@@ -108,6 +108,47 @@ static double iterations(const Kernel *kernel, uint32_t axes) {
     return count;
 }
 
+/* A set of the expressions that `at` is made of. */
+static void mark_below(const Kernel *kernel, int at, bool *marked) {
+    if (at < 0 || marked[at]) return;
+    const Expr *expr = &kernel->exprs.at[at];
+    marked[at] = true;
+    for (uint32_t i = 0; i < 3; i++) mark_below(kernel, expr->in[i], marked);
+    mark_below(kernel, expr->guard, marked);
+    mark_below(kernel, expr->lookup, marked);
+}
+
+void plane_pass_uses(const Kernel *kernel, uint32_t pass, bool *marked) {
+    const PlanePass *p = &kernel->plane->passes.at[pass];
+    memset(marked, 0, kernel->exprs.count * sizeof *marked);
+    for (uint32_t i = 0; i < p->reductions.count; i++)
+        mark_below(kernel, p->reductions.at[i].value, marked);
+    for (uint32_t i = 0; i < p->sinks.count; i++) mark_below(kernel, p->sinks.at[i].value, marked);
+}
+
+/* Every pass computes its values from the leaves; the operations themselves are counted once. */
+static void count_plane(Kernel *kernel, Arena *arena) {
+    const Plane *plane = kernel->plane;
+    uint32_t inner = plane->around | 1u << plane->m | 1u << plane->n;
+    double points = iterations(kernel, ((1u << kernel->outer_count) - 1) | inner);
+    bool *marked = arena_alloc(arena, kernel->exprs.count + 1);
+    for (uint32_t p = 0; p < plane->passes.count; p++) {
+        const PlanePass *pass = &plane->passes.at[p];
+        plane_pass_uses(kernel, p, marked);
+        kernel->flops += points * pass->reductions.count;
+        for (uint32_t i = 0; i < pass->sinks.count; i++)
+            kernel->flops += 2 * points * (double)kernel->axes[pass->sinks.at[i].e].extent;
+        for (uint32_t e = 0; e < kernel->exprs.count; e++)
+            if (marked[e] && kernel->exprs.at[e].kind == X_LEAF)
+                kernel->flops +=
+                    2 * points *
+                    (double)kernel->axes[plane->leaves.at[kernel->exprs.at[e].index].k].extent;
+    }
+    for (uint32_t i = 0; i < plane->stores.count; i++)
+        kernel->bytes_written +=
+            touched_bytes(kernel, plane->stores.at[i].buffer, &plane->stores.at[i].at, 0);
+}
+
 void kernel_count_work(Kernel *kernel, Arena *arena) {
     const uint32_t *axes = kernel_expr_axes(kernel, arena);
     for (uint32_t i = 0; i < kernel->exprs.count; i++) {
@@ -117,6 +158,7 @@ void kernel_count_work(Kernel *kernel, Arena *arena) {
             kernel->bytes_read += touched_bytes(kernel, expr->buffer, &expr->at,
                                                 expr->lookup >= 0 ? axes[expr->lookup] : 0);
     }
+    if (kernel->plane) count_plane(kernel, arena);
     uint32_t outer = (1u << kernel->outer_count) - 1;
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         const Stage *stage = &kernel->stages.at[s];

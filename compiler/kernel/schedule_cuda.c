@@ -238,7 +238,9 @@ static void lengthen_name(StepProgram *program, Kernel *kernel, Arena *arena) {
 /* ---- all kernels ---- */
 
 static void schedule_kernel(Kernel *kernel) {
-    if (kernel->stages.at[0].contraction)
+    if (kernel->plane)
+        cuda_plane_schedule(kernel);
+    else if (kernel->stages.at[0].contraction)
         cuda_contract_schedule(kernel);
     else if (!most_points(kernel, true))
         schedule_map(kernel);

@@ -362,7 +362,7 @@ void schedule_cuda_split(StepProgram *program, Arena *arena) {
     for (uint32_t i = 0; i < program->kernels.count; i++) {
         Splitter s = {.program = program, .arena = arena, .whole = program->kernels.at[i]};
         s.done = &done;
-        if (!s.whole->stages.at[0].contraction && choose_chunks(&s))
+        if (!s.whole->plane && !s.whole->stages.at[0].contraction && choose_chunks(&s))
             split(&s);
         else
             vec_push(arena, &done, program->kernels.at[i]);

@@ -3,6 +3,22 @@
  * scratch, and read by all from there. */
 #include "compiler/kernel/schedule.h"
 
+/* Of all stages, or of the plane. */
+static uint32_t store_count(const Kernel *kernel) {
+    uint32_t count = kernel->plane ? kernel->plane->stores.count : 0;
+    for (uint32_t s = 0; s < kernel->stages.count; s++) count += kernel->stages.at[s].stores.count;
+    return count;
+}
+
+static Buffer *stored_by(const Kernel *kernel, uint32_t number) {
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        const Stage *stage = &kernel->stages.at[s];
+        if (number < stage->stores.count) return stage->stores.at[number].buffer;
+        number -= stage->stores.count;
+    }
+    return kernel->plane->stores.at[number].buffer;
+}
+
 static bool is_uniform_load(const Expr *expr) {
     Space space = expr->buffer->space;
     return space == SPACE_FIELD || space == SPACE_INDEX || space == SPACE_LOCAL ||
@@ -15,12 +31,9 @@ static bool is_uniform(const Kernel *kernel) {
         if (expr->kind == X_STEP || expr->kind == X_RANDOM) return false;
         if (expr->kind == X_LOAD && !is_uniform_load(expr)) return false;
     }
-    for (uint32_t s = 0; s < kernel->stages.count; s++) {
-        const Stage *stage = &kernel->stages.at[s];
-        for (uint32_t i = 0; i < stage->stores.count; i++) {
-            const Buffer *buffer = stage->stores.at[i].buffer;
-            if (buffer->space != SPACE_LOCAL && !buffer->uniform) return false;
-        }
+    for (uint32_t i = 0; i < store_count(kernel); i++) {
+        const Buffer *buffer = stored_by(kernel, i);
+        if (buffer->space != SPACE_LOCAL && !buffer->uniform) return false;
     }
     return true;
 }
@@ -28,13 +41,10 @@ static bool is_uniform(const Kernel *kernel) {
 /* Whether something that was thought to be the same is not. */
 static bool take_back(const Kernel *kernel) {
     bool changed = false;
-    for (uint32_t s = 0; s < kernel->stages.count; s++) {
-        const Stage *stage = &kernel->stages.at[s];
-        for (uint32_t i = 0; i < stage->stores.count; i++) {
-            Buffer *buffer = stage->stores.at[i].buffer;
-            changed |= buffer->uniform;
-            buffer->uniform = false;
-        }
+    for (uint32_t i = 0; i < store_count(kernel); i++) {
+        Buffer *buffer = stored_by(kernel, i);
+        changed |= buffer->uniform;
+        buffer->uniform = false;
     }
     return changed;
 }
@@ -43,11 +53,10 @@ static bool take_back(const Kernel *kernel) {
 static void begin_with_all(const StepProgram *program) {
     for (uint32_t k = 0; k < program->kernels.count; k++) {
         const Kernel *kernel = program->kernels.at[k];
-        for (uint32_t s = 0; s < kernel->stages.count; s++)
-            for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++) {
-                Buffer *buffer = kernel->stages.at[s].stores.at[i].buffer;
-                buffer->uniform = buffer->space == SPACE_SCRATCH;
-            }
+        for (uint32_t i = 0; i < store_count(kernel); i++) {
+            Buffer *buffer = stored_by(kernel, i);
+            buffer->uniform = buffer->space == SPACE_SCRATCH;
+        }
     }
 }
 
