@@ -8,6 +8,7 @@
  *     fuse_memory.c    which values other kernels need, and where they lie
  *     fuse_expr.c      a node at an index -> expression
  *     fuse_kernel.c    a group -> kernel
+ *     fuse_parts.c     several axes of a product as parts of one
  *     fuse_plane.c     attention's scores, which are never in memory: which values they are
  *     fuse_plane_build.c   a group of their consumers -> kernel
  *     fuse_name.c      what to call it
@@ -34,8 +35,8 @@ typedef struct {
 typedef struct {
     uint32_t id, axis_count, full_count;
     int64_t extents[MAX_AXES];
-    uint32_t inner;  /* reduced axes, a bit set; 0: no reduction yet */
-    GNode *contract; /* or NULL */
+    uint32_t inner;           /* reduced axes, a bit set; 0: no reduction yet */
+    GNode *contract;          /* or NULL */
     const PlaneValues *plane; /* then the members reduce its values over `columns`, or contract
                                  them; `inner` are all axes that they sum */
     uint32_t rows, columns;
@@ -65,13 +66,13 @@ typedef struct {
     Role role;
     Group *group;
     const PlaneValues *plane; /* of which it is a value or a consumer, or NULL */
-    uint32_t cost;       /* of computing it from leaves, where it is made of leaves only */
-    bool product;        /* a product that goes into its only user unrounded (fma) */
-    bool hard;           /* has to be in memory: operand of a contraction */
-    bool recompute;      /* other groups compute it again rather than load it */
-    Buffer *buffer;      /* where others find it, or NULL */
-    int64_t base;        /* its first element there */
-    Vec(Target) targets; /* outputs, and its place in flat vectors */
+    uint32_t cost;            /* of computing it from leaves, where it is made of leaves only */
+    bool product;             /* a product that goes into its only user unrounded (fma) */
+    bool hard;                /* has to be in memory: operand of a contraction */
+    bool recompute;           /* other groups compute it again rather than load it */
+    Buffer *buffer;           /* where others find it, or NULL */
+    int64_t base;             /* its first element there */
+    Vec(Target) targets;      /* outputs, and its place in flat vectors */
     GNodeList users;
     uint32_t seen;    /* the last search that came by */
     GNodeList pieces; /* FLAT: the nodes that fill it */
@@ -144,11 +145,13 @@ bool node_is_compute(const Fuser *fuser, const GNode *node); /* has to be in a g
 bool node_is_reduction(const Fuser *fuser, const GNode *node);
 const GNode *view_base(const Fuser *fuser, const GNode *node); /* the node below all views */
 uint32_t op_cost(Op op);
-/* The table of a gather is read in memory: the node that is there, below views that move nothing. */
+/* The table of a gather is read in memory: the node that is there, below views that move nothing.
+ */
 static inline bool is_table(const GNode *user, uint32_t operand) {
     return user->op == OP_GATHER && operand == 0;
 }
 GNode *table_base(const Fuser *fuser, GNode *table);
+bool contract_swaps(const GNode *node); /* is the result's last axis one of the first operand? */
 /* Liveness, users, targets of outputs and flat vectors, roles. */
 void assign_roles(Fuser *fuser);
 
@@ -182,7 +185,8 @@ Buffer *buffer_new(Fuser *fuser, const char *name, Elem elem, int64_t count, Spa
 Buffer *slot_buffer(Fuser *fuser, Space space, uint32_t slot, Elem elem, int64_t count,
                     const char *name);
 Buffer *param_buffer(Fuser *fuser, const GNode *node);
-/* `count` elements of a flat vector from `offset` on; `state`: its number, or -1: the parameters. */
+/* `count` elements of a flat vector from `offset` on; `state`: its number, or -1: the parameters.
+ */
 Buffer *flat_buffer(Fuser *fuser, int state, int64_t offset, int64_t count);
 Buffer *leaf_buffer(Fuser *fuser, const GNode *leaf); /* of a PARAM, STATE or FLAT_PARAM */
 
@@ -221,6 +225,28 @@ int build_binary(Builder *builder, Op op, Elem elem, int a, int b, Span span);
 /* X_LEAF, X_ROW, X_SUM. */
 int build_part(Builder *builder, ExprKind kind, uint32_t index, uint32_t word, Elem elem,
                Span span);
+
+/* ---- fuse_parts.c ---- */
+
+typedef enum { CLASS_BATCH, CLASS_M, CLASS_N, CLASS_K } AxisClass;
+
+/* Which of the group's axes become which axes of the kernel. */
+typedef struct {
+    char label[MAX_AXES]; /* per axis of the group */
+    AxisClass class[MAX_AXES];
+    uint32_t order[MAX_AXES], count; /* axes of the kernel, outermost first */
+    uint32_t parts[MAX_AXES], part_count;
+    uint32_t of[MAX_AXES]; /* per part: the axis of the group that it is a part of */
+    int64_t below[MAX_AXES];
+} AxisPlan;
+typedef Vec(Affine *) AffineList;
+
+/* Is the operand of a contraction read through windows or padding, or made where it is read? */
+bool looks_through(const Fuser *fuser, const GNode *operand);
+bool is_made(const Fuser *fuser, const GNode *base); /* made where it is read */
+/* Of several axes for m one, and for k, of which they become parts; what runs along all of them as
+ * along one is written so. False where that is not all of the epilogue. */
+bool join_parts(Builder *builder, AxisPlan *axes, const AffineList *affines);
 
 /* ---- fuse_kernel.c ---- */
 

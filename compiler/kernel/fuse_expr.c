@@ -218,6 +218,13 @@ static int inside(Builder *builder, const GNode *view, const Index *below, int g
     return guard;
 }
 
+static bool implies(const Kernel *kernel, int guard, int other) {
+    if (guard == other || guard == NONE) return guard == other;
+    const Expr *expr = &kernel->exprs.at[guard];
+    return expr->kind == X_OP && expr->op == OP_AND &&
+           (implies(kernel, expr->in[0], other) || implies(kernel, expr->in[1], other));
+}
+
 /* Zeros around or between what is there: a guard on the loads below, or else a choice. */
 static int build_guarded(Builder *builder, const GNode *node, Index *below, int guard) {
     int inner_guard = inside(builder, node, below, guard);
@@ -225,7 +232,7 @@ static int build_guarded(Builder *builder, const GNode *node, Index *below, int 
     int value = build_value(builder, node->in[0], below, inner_guard);
     if (value == FAILED || inner_guard == guard) return value;
     const Expr *expr = &builder->kernel->exprs.at[value];
-    if (expr->kind == X_LOAD && expr->guard == inner_guard) return value;
+    if (expr->kind == X_LOAD && implies(builder->kernel, expr->guard, inner_guard)) return value;
     Elem elem = node->type.elem;
     int zero = add_const(builder, 0, elem, node->span);
     return add_op(builder, OP_SELECT, elem, (int[]){inner_guard, value, zero}, 3, 0, node->span);

@@ -231,14 +231,6 @@ static void build_map(Builder *builder) {
 
 /* ---- contractions ---- */
 
-typedef enum { CLASS_BATCH, CLASS_M, CLASS_N, CLASS_K } AxisClass;
-
-typedef struct {
-    char label[MAX_AXES]; /* per axis of the group */
-    AxisClass class[MAX_AXES];
-    uint32_t order[MAX_AXES], count; /* axes of the kernel, outermost first */
-} AxisPlan;
-
 static Index operand_index(const AxisPlan *axes, uint32_t axis_count, const Type *type,
                            const char *labels) {
     Index at = {.rank = type->rank};
@@ -253,7 +245,6 @@ static Index operand_index(const AxisPlan *axes, uint32_t axis_count, const Type
 static void label_axes(Group *group, const GNode *node, bool swapped, AxisPlan *axes) {
     const char *a = swapped ? node->einsum.b : node->einsum.a;
     const char *b = swapped ? node->einsum.a : node->einsum.b;
-    const Type *a_type = &node->in[swapped]->type;
     uint32_t axis = 0;
     for (uint32_t i = 0; i < node->type.rank; i++) {
         if (node->type.dims[i].size == 1) continue;
@@ -262,32 +253,33 @@ static void label_axes(Group *group, const GNode *node, bool swapped, AxisPlan *
         axes->label[axis] = label;
         axes->class[axis++] = in_a && in_b ? CLASS_BATCH : in_a ? CLASS_M : CLASS_N;
     }
-    for (uint32_t i = 0; i < a_type->rank; i++) {
-        if (strchr(node->einsum.out, a[i]) || a_type->dims[i].size == 1) continue;
+    const Type *first = &node->in[0]->type; /* gives the order of the sum */
+    for (uint32_t i = 0; i < first->rank; i++) {
+        char label = node->einsum.a[i];
+        if (strchr(node->einsum.out, label) || first->dims[i].size == 1) continue;
         assert(group->axis_count < MAX_AXES);
-        group->extents[group->axis_count] = a_type->dims[i].size;
-        axes->label[group->axis_count] = a[i];
+        group->extents[group->axis_count] = first->dims[i].size;
+        axes->label[group->axis_count] = label;
         axes->class[group->axis_count++] = CLASS_K;
     }
 }
 
-/* The columns of the register tile run along the last axis of the result: where that is an axis of
- * the first operand the operands change places (multiplication commutes exactly). */
-static bool is_swapped(const GNode *node) {
-    for (uint32_t i = node->type.rank; i-- > 0;) {
-        if (node->type.dims[i].size == 1) continue;
-        bool in_a = strchr(node->einsum.a, node->einsum.out[i]);
-        bool in_b = strchr(node->einsum.b, node->einsum.out[i]);
-        if (in_a != in_b) return in_a;
-    }
-    return false;
+/* The operand that looks through something is the first one: its element is found along m and k.
+ * Otherwise the columns of the register tile run along the last axis of the result: where that is
+ * an axis of the first operand the operands change places (multiplication commutes exactly). */
+static bool is_swapped(const Fuser *fuser, const GNode *node) {
+    bool first = looks_through(fuser, node->in[0]), second = looks_through(fuser, node->in[1]);
+    if (first != second) return second;
+    return contract_swaps(node);
 }
 
 /* Rows of the data set may be picked along any axis but that of a vector of the result. */
-static int build_operand(Builder *builder, GNode *operand, const Index *at, const AxisPlan *axes) {
+static int build_operand(Builder *builder, GNode *operand, const Index *at, const AxisPlan *axes,
+                         bool second) {
     Fuser *fuser = builder->fuser;
     int value = build_value(builder, operand, at, -1);
     if (value == FAILED) return FAILED;
+    if (!second && looks_through(fuser, operand)) return value;
     const Expr *expr = &builder->kernel->exprs.at[value];
     bool rows = expr->gather == -1 || axes->class[expr->gather] != CLASS_N;
     if (expr->kind == X_LOAD && expr->guard == -1 && rows) return value;
@@ -300,7 +292,7 @@ static void build_contraction(Builder *builder, AxisPlan *axes) {
     Group *group = builder->group;
     Kernel *kernel = builder->kernel;
     GNode *node = group->contract;
-    bool swapped = is_swapped(node);
+    bool swapped = is_swapped(fuser, node);
     label_axes(group, node, swapped, axes);
     builder->root = node;
     const char *labels[2] = {swapped ? node->einsum.b : node->einsum.a,
@@ -309,7 +301,7 @@ static void build_contraction(Builder *builder, AxisPlan *axes) {
     for (uint32_t i = 0; i < 2; i++) {
         GNode *in = node->in[swapped ? 1 - i : i];
         Index at = operand_index(axes, group->axis_count, &in->type, labels[i]);
-        operands[i] = build_operand(builder, in, &at, axes);
+        operands[i] = build_operand(builder, in, &at, axes, i);
     }
     Stage stage = {.inner = 0, .vector_axis = -1};
     stage.contraction = arena_alloc(fuser->arena, sizeof *stage.contraction);
@@ -325,8 +317,6 @@ static void build_contraction(Builder *builder, AxisPlan *axes) {
 }
 
 /* ---- axes ---- */
-
-typedef Vec(Affine *) AffineList;
 
 static AffineList all_affines(Arena *arena, Kernel *kernel) {
     AffineList list = {0};
@@ -410,9 +400,21 @@ static void sort_order(AxisPlan *axes) {
         }
 }
 
-/* Exactly one axis each of m, n and k, in this order after the outer ones. */
-static bool shape_contraction(Builder *builder, AxisPlan *axes) {
+/* The operand that looks through something, or NULL. */
+static GNode *seen_through(const Fuser *fuser, const GNode *contract) {
+    GNode *operand = contract->in[is_swapped(fuser, contract)];
+    return looks_through(fuser, operand) ? operand : NULL;
+}
+
+/* Exactly one axis each of m, n and k, in this order after the outer ones. Else an operand is kept
+ * in memory in another attempt. */
+static bool shape_contraction(Builder *builder, AxisPlan *axes, const AffineList *affines) {
     Group *group = builder->group;
+    GNode *through = seen_through(builder->fuser, group->contract);
+    if (through && !join_parts(builder, axes, affines)) {
+        keep_in_memory(builder->fuser, through);
+        return false;
+    }
     for (AxisClass class = CLASS_M; class <= CLASS_K; class ++) {
         if (class != CLASS_K) outer_rest(axes, class);
         if (class_count(axes, class)) continue;
@@ -422,12 +424,16 @@ static bool shape_contraction(Builder *builder, AxisPlan *axes) {
         axes->order[axes->count++] = group->axis_count++;
     }
     sort_order(axes);
-    return class_count(axes, CLASS_K) == 1;
+    if (class_count(axes, CLASS_K) == 1) return true;
+    join_next(builder->fuser, group->contract);
+    return false;
 }
 
 static void move_affine(Affine *at, const AxisPlan *axes) {
     Affine moved = {.offset = at->offset};
     for (uint32_t i = 0; i < axes->count; i++) moved.coeff[i] = at->coeff[axes->order[i]];
+    for (uint32_t i = 0; i < axes->part_count; i++)
+        moved.coeff[axes->count + i] = at->coeff[axes->parts[i]];
     *at = moved;
 }
 
@@ -455,7 +461,24 @@ static void finish_axes(Builder *builder, AxisPlan *axes, const AffineList *affi
         if (kernel->stages.at[s].inner) kernel->stages.at[s].inner = inner;
 }
 
-static void finish_contraction(Builder *builder) {
+/* m0, m1, …: the parts of m, outermost first. */
+static void finish_parts(Builder *builder, const AxisPlan *axes) {
+    Kernel *kernel = builder->kernel;
+    uint32_t number = 0;
+    kernel->part_count = axes->part_count;
+    for (uint32_t i = 0; i < axes->part_count; i++) {
+        uint32_t of = 0;
+        while (axes->order[of] != axes->of[i]) of++;
+        number = i && axes->of[i] == axes->of[i - 1] ? number + 1 : 0;
+        kernel->axes[axes->count + i] = (Axis){
+            .name = arena_printf(builder->fuser->arena, "%s%u", kernel->axes[of].name, number),
+            .extent = builder->group->extents[axes->parts[i]],
+            .of = of + 1,
+            .below = axes->below[i]};
+    }
+}
+
+static void finish_contraction(Builder *builder, const AxisPlan *axes) {
     Kernel *kernel = builder->kernel;
     uint32_t m = kernel->outer_count;
     Contraction *contraction = kernel->stages.at[0].contraction;
@@ -465,6 +488,7 @@ static void finish_contraction(Builder *builder) {
     kernel->axes[m].name = "m";
     kernel->axes[m + 1].name = "n";
     kernel->axes[m + 2].name = "k";
+    finish_parts(builder, axes);
     kernel->stages.at[0].inner = 7u << m;
     kernel->stages.at[1].inner = 3u << m;
 }
@@ -487,6 +511,8 @@ static void collect_buffers(Arena *arena, Kernel *kernel) {
     for (uint32_t s = 0; s < kernel->stages.count; s++)
         for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++)
             add_buffer(arena, kernel, kernel->stages.at[s].stores.at[i].buffer);
+    for (uint32_t i = 0; kernel->plane && i < kernel->plane->stores.count; i++)
+        add_buffer(arena, kernel, kernel->plane->stores.at[i].buffer);
 }
 
 static void add_place(Arena *arena, Kernel *kernel, Span span) {
@@ -503,6 +529,16 @@ static void describe(Fuser *fuser, Kernel *kernel, const Group *group) {
         vec_push(fuser->arena, &kernel->fused, op_info[node->op].text);
         add_place(fuser->arena, kernel, node->span);
     }
+    for (uint32_t i = 0; i < kernel->exprs.count && group->plane; i++)
+        if (kernel->exprs.at[i].kind == X_OP)
+            add_place(fuser->arena, kernel, kernel->exprs.at[i].span);
+}
+
+static Kernel *finish_kernel(Fuser *fuser, Kernel *kernel, const Group *group) {
+    collect_buffers(fuser->arena, kernel);
+    kernel_count_work(kernel, fuser->arena);
+    describe(fuser, kernel, group);
+    return kernel;
 }
 
 Kernel *build_kernel(Fuser *fuser, Group *group) {
@@ -510,6 +546,10 @@ Kernel *build_kernel(Fuser *fuser, Group *group) {
     Builder builder = {.fuser = fuser, .group = group, .kernel = kernel};
     AxisPlan axes = {.count = 0};
     kernel->generate = !strcmp(fuser->graph->name, "generate");
+    if (group->plane) {
+        build_plane(&builder);
+        return fuser->again ? kernel : finish_kernel(fuser, kernel, group);
+    }
     kernel->columns = group->inner && !(group->inner >> (group->full_count - 1) & 1);
     set_levels(fuser, group);
     if (group->contract)
@@ -524,14 +564,8 @@ Kernel *build_kernel(Fuser *fuser, Group *group) {
     order_axes(group, &axes);
     AffineList affines = all_affines(fuser->arena, kernel);
     merge_axes(&builder, &axes, &affines);
-    if (group->contract && !shape_contraction(&builder, &axes)) {
-        join_next(fuser, group->contract);
-        return kernel;
-    }
+    if (group->contract && !shape_contraction(&builder, &axes, &affines)) return kernel;
     finish_axes(&builder, &axes, &affines);
-    if (group->contract) finish_contraction(&builder);
-    collect_buffers(fuser->arena, kernel);
-    kernel_count_work(kernel, fuser->arena);
-    describe(fuser, kernel, group);
-    return kernel;
+    if (group->contract) finish_contraction(&builder, &axes);
+    return finish_kernel(fuser, kernel, group);
 }

@@ -192,19 +192,37 @@ static bool is_rows(const Fuser *fuser, const GNode *operand) {
     return operand->op == OP_FIELD && operand->batched;
 }
 
-/* Operands of contractions are read in memory, without a guard. */
+/* What operands of contractions are made of is read in memory. */
 static bool readable_in_place(const Fuser *fuser, const GNode *operand, const GNode *base) {
     if (fuser->forced[base->id] || is_rows(fuser, operand)) return true;
     return base->op == OP_PARAM || base->op == OP_STATE || base->op == OP_FLAT_PARAM ||
            op_info[base->op].class != CLASS_LEAF;
 }
 
+bool contract_swaps(const GNode *node) {
+    for (uint32_t i = node->type.rank; i-- > 0;) {
+        if (node->type.dims[i].size == 1) continue;
+        bool in_a = strchr(node->einsum.a, node->einsum.out[i]);
+        bool in_b = strchr(node->einsum.b, node->einsum.out[i]);
+        if (in_a != in_b) return in_a;
+    }
+    return false;
+}
+
 static void mark_operand(Fuser *fuser, GNode *operand) {
-    for (GNode *node = operand; node_is_view(fuser, node); node = node->in[0])
-        if (node->op == OP_PAD || node->op == OP_WINDOW) fuser->forced[operand->id] = true;
     const GNode *base = view_base(fuser, operand);
+    if (is_made(fuser, base)) return;
     if (!readable_in_place(fuser, operand, base)) fuser->forced[base->id] = true;
     info_of(fuser, base)->hard = true;
+}
+
+/* One operand of a product may look through something. */
+static void mark_operands(Fuser *fuser, const GNode *contract) {
+    GNode *const *in = contract->in;
+    if (looks_through(fuser, in[0]) && looks_through(fuser, in[1]))
+        fuser->forced[in[!contract_swaps(contract)]->id] = true;
+    mark_operand(fuser, in[0]);
+    mark_operand(fuser, in[1]);
 }
 
 GNode *table_base(const Fuser *fuser, GNode *table) {
@@ -281,8 +299,7 @@ void assign_roles(Fuser *fuser) {
         GNode *node = fuser->nodes.at[i];
         if (node->op == OP_GATHER) mark_table(fuser, node->in[0]);
         if (node->op != OP_CONTRACT) continue;
-        mark_operand(fuser, node->in[0]);
-        mark_operand(fuser, node->in[1]);
+        mark_operands(fuser, node);
     }
     for (uint32_t i = 0; i < fuser->nodes.count; i++) mark_product(fuser, fuser->nodes.at[i]);
     for (uint32_t i = 0; i < fuser->nodes.count; i++) {

@@ -60,17 +60,45 @@ static bool check_chunks(Verifier *v, uint32_t at) {
     return true;
 }
 
+static uint32_t all_axes(const Kernel *kernel) {
+    return kernel->axis_count + kernel->part_count;
+}
+
+/* The parts of an axis stand together, outermost first, and are all of it. */
+static bool check_parts(Verifier *v) {
+    const Kernel *kernel = v->kernel;
+    for (uint32_t i = kernel->axis_count; i < all_axes(kernel); i++) {
+        const Axis *part = &kernel->axes[i];
+        v->extents[i] = part->extent;
+        if (!part->of || part->of <= kernel->outer_count || part->of > kernel->axis_count)
+            return broken(v, "part %s belongs to no inner axis", part->name);
+        const Axis *whole = &kernel->axes[part->of - 1], *before = i ? part - 1 : NULL;
+        bool first = i == kernel->axis_count || before->of != part->of;
+        bool last = i + 1 == all_axes(kernel) || part[1].of != part->of;
+        if (part->extent < 1 || part->below < 1 ||
+            (first ? whole->extent : before->below) != part->extent * part->below ||
+            (last && part->below != 1))
+            return broken(v, "the parts of axis %s are not all of it", whole->name);
+        for (uint32_t k = kernel->axis_count; first && k < i; k++)
+            if (kernel->axes[k].of == part->of)
+                return broken(v, "the parts of axis %s stand apart", whole->name);
+    }
+    return true;
+}
+
 static bool check_axes(Verifier *v) {
     const Kernel *kernel = v->kernel;
-    if (kernel->axis_count > MAX_AXES || kernel->outer_count > kernel->axis_count)
+    if (all_axes(kernel) > MAX_AXES || kernel->outer_count > kernel->axis_count)
         return broken(v, "%u axes, %u of them outer", kernel->axis_count, kernel->outer_count);
     for (uint32_t i = 0; i < kernel->axis_count; i++) {
         v->extents[i] = kernel->axes[i].extent;
         if (v->extents[i] < 1)
             return broken(v, "axis %s has extent %" PRId64, kernel->axes[i].name, v->extents[i]);
+        if (kernel->axes[i].of) return broken(v, "part %s has a loop", kernel->axes[i].name);
         if (!check_chunks(v, i)) return false;
     }
-    if (!kernel->stages.count || kernel->stages.count > 32)
+    if (!check_parts(v)) return false;
+    if ((!kernel->stages.count && !kernel->plane) || kernel->stages.count > 32)
         return broken(v, "%u stages", kernel->stages.count);
     return true;
 }
@@ -109,8 +137,8 @@ static bool check_special(Verifier *v) {
 
 /* What runs along an axis that was cut runs along its chunks just as far. */
 static bool check_affine(Verifier *v, const Affine *at) {
-    for (uint32_t i = v->kernel->axis_count; i < MAX_AXES; i++)
-        if (at->coeff[i]) return broken(v, "an index uses axis %u of %u", i, v->kernel->axis_count);
+    for (uint32_t i = all_axes(v->kernel); i < MAX_AXES; i++)
+        if (at->coeff[i]) return broken(v, "an index uses axis %u of %u", i, all_axes(v->kernel));
     for (uint32_t i = 0; i < v->kernel->axis_count; i++) {
         const Axis *axis = &v->kernel->axes[i];
         if (!axis->chunks || !at->coeff[i]) continue;
@@ -133,11 +161,11 @@ static bool check_range(Verifier *v, const Buffer *buffer, Affine at, int gather
                         const char *what) {
     int64_t limit = buffer->count;
     if (gather >= 0) { /* the row is any example; the rest stays within one */
-        limit = at.coeff[gather];
+        limit = buffer->row ? buffer->row : at.coeff[gather];
         at.coeff[gather] = 0;
     }
     int64_t low = at.offset, high = at.offset;
-    for (uint32_t i = 0; i < v->kernel->axis_count; i++) {
+    for (uint32_t i = 0; i < all_axes(v->kernel); i++) {
         int64_t far = reach(v, &at, i);
         *(far < 0 ? &low : &high) += far;
     }
@@ -151,6 +179,13 @@ static bool check_load(Verifier *v, const Expr *expr) {
     if (expr->elem != expr->buffer->elem)
         return broken(v, "'%s' is %s and is loaded as %s", expr->buffer->name,
                       elem_name(expr->buffer->elem), elem_name(expr->elem));
+    if (expr->lookup >= 0 && v->kernel->exprs.at[expr->lookup].elem != E_I32)
+        return broken(v, "a lookup by what is not i32");
+    if (expr->lookup >= 0 && (expr->pitch < 1 || expr->pitch > expr->buffer->count))
+        return broken(v, "a lookup in '%s' with a pitch of %" PRId64, expr->buffer->name,
+                      expr->pitch);
+    if (expr->divide > 1 && expr->guard < 0)
+        return broken(v, "a divided place in '%s' without a guard", expr->buffer->name);
     if (expr->guard >= 0) {
         if (v->kernel->exprs.at[expr->guard].elem != E_BOOL)
             return broken(v, "a guard that is not bool");
@@ -198,6 +233,7 @@ static bool check_expr(Verifier *v, uint32_t at) {
     for (uint32_t i = 0; i < 3; i++)
         if (expr->in[i] >= (int)at) return broken(v, "expression %u uses a later one", at);
     if (expr->guard >= (int)at) return broken(v, "expression %u has a later guard", at);
+    if (expr->lookup >= (int)at) return broken(v, "expression %u has a later lookup", at);
     if (!check_affine(v, &expr->at)) return false;
     if (expr->kind == X_OP) return check_op(v, expr);
     if (expr->kind == X_LOAD) return check_load(v, expr);
@@ -215,11 +251,13 @@ static bool check_expr(Verifier *v, uint32_t at) {
 static void find_axes(Verifier *v, uint32_t at) {
     const Kernel *kernel = v->kernel;
     const Expr *expr = &kernel->exprs.at[at];
-    for (uint32_t i = 0; i < kernel->axis_count; i++)
-        if (expr->at.coeff[i]) v->axes[at] |= 1u << i;
+    for (uint32_t i = 0; i < all_axes(kernel); i++) /* a part changes with its axis */
+        if (expr->at.coeff[i])
+            v->axes[at] |= 1u << (i < kernel->axis_count ? i : kernel->axes[i].of - 1);
     for (uint32_t i = 0; i < 3; i++)
         if (expr->in[i] >= 0) v->axes[at] |= v->axes[expr->in[i]];
     if (expr->guard >= 0) v->axes[at] |= v->axes[expr->guard];
+    if (expr->lookup >= 0) v->axes[at] |= v->axes[expr->lookup];
     if (expr->kind != X_RESULT) return;
     const Contraction *c = kernel->stages.at[expr->index].contraction;
     if (c) v->axes[at] |= 1u << c->m | 1u << c->n;
@@ -239,6 +277,12 @@ static uint32_t stage_axes(const Verifier *v, const Stage *stage) {
     return ((1u << v->kernel->outer_count) - 1) | stage->inner;
 }
 
+static bool uses_parts(const Verifier *v, const Affine *at) {
+    for (uint32_t i = v->kernel->axis_count; i < all_axes(v->kernel); i++)
+        if (at->coeff[i]) return true;
+    return false;
+}
+
 static bool check_use(Verifier *v, uint32_t number, int value) {
     if (value < 0 || value >= (int)v->kernel->exprs.count)
         return broken(v, "stage %u uses no expression", number);
@@ -249,10 +293,13 @@ static bool check_use(Verifier *v, uint32_t number, int value) {
     if (v->axes[value] & ~stage_axes(v, &v->kernel->stages.at[number]))
         return broken(v, "stage %u uses a value that changes with an axis it does not loop over",
                       number);
+    if (uses_parts(v, &expr->at) && !v->kernel->stages.at[number].contraction)
+        return broken(v, "stage %u uses a value that looks at parts of an axis", number);
     if (expr->kind == X_RESULT && expr->index >= number)
         return broken(v, "stage %u uses a result of stage %u", number, expr->index);
     for (uint32_t i = 0; i < 3; i++)
         if (expr->in[i] >= 0 && !check_use(v, number, expr->in[i])) return false;
+    if (expr->lookup >= 0 && !check_use(v, number, expr->lookup)) return false;
     return expr->guard < 0 || check_use(v, number, expr->guard);
 }
 
@@ -312,7 +359,7 @@ static bool check_store(Verifier *v, uint32_t number, const Store *store) {
         return broken(v, "a store into '%s', which is only read", store->buffer->name);
     bool local = store->buffer->space == SPACE_LOCAL;
     uint32_t axes = local ? stage->inner : stage_axes(v, stage);
-    for (uint32_t i = 0; i < v->kernel->axis_count; i++)
+    for (uint32_t i = 0; i < all_axes(v->kernel); i++)
         if (store->at.coeff[i] && !(axes >> i & 1))
             return broken(v, "a store along an axis outside its stage");
     if (!is_injective(v, &store->at, axes))
@@ -397,6 +444,7 @@ const char *kernel_verify(const Kernel *kernel, Arena *arena) {
     v.reach = arena_alloc(arena, (kernel->exprs.count + 1) * sizeof *v.reach);
     if (!check_name(&v) || !check_axes(&v) || !check_special(&v) || !check_exprs(&v))
         return v.problem;
+    if (kernel->plane) return plane_verify(kernel, arena);
     for (uint32_t s = 0; s < kernel->stages.count; s++)
         if (!check_stage(&v, s)) return v.problem;
     check_stores(&v);
