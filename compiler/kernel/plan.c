@@ -117,6 +117,8 @@ static bool is_workspace(const StepProgram *program, const Buffer *buffer) {
         const Kernel *kernel = program->kernels.at[k];
         const Contraction *c = kernel->stages.count ? kernel->stages.at[0].contraction : NULL;
         if (c && (c->pack_a == buffer || c->pack_b == buffer || c->sums == buffer)) return true;
+        for (uint32_t i = 0; kernel->plane && i < kernel->plane->leaves.count; i++)
+            if (kernel->plane->leaves.at[i].panels == buffer) return true;
     }
     return false;
 }
@@ -136,6 +138,15 @@ static int64_t iterations(const Kernel *kernel, const Stage *stage) {
     return count;
 }
 
+/* Rows, or rows and places of a sum. */
+static int64_t plane_stores(const Kernel *kernel, const Store *store) {
+    int64_t count = 1;
+    for (uint32_t a = 0; a < kernel->axis_count; a++)
+        if (a < kernel->outer_count || a == kernel->plane->m || store->at.coeff[a])
+            count *= kernel->axes[a].extent;
+    return count;
+}
+
 static int64_t stored_count(const Kernel *kernel, const Buffer *buffer) {
     int64_t count = 0;
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
@@ -144,6 +155,9 @@ static int64_t stored_count(const Kernel *kernel, const Buffer *buffer) {
             if (stage->stores.at[i].buffer == buffer) count += iterations(kernel, stage);
         }
     }
+    for (uint32_t i = 0; kernel->plane && i < kernel->plane->stores.count; i++)
+        if (kernel->plane->stores.at[i].buffer == buffer)
+            count += plane_stores(kernel, &kernel->plane->stores.at[i]);
     return count;
 }
 
