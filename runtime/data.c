@@ -29,7 +29,8 @@ char *data_path(const char *directory, const char *file) {
 bool data_allocate(DataSet *set, uint32_t field, uint64_t examples, Fail *fail) {
     const TuneField *info = &set->info->fields[field];
     uint64_t bytes;
-    bool overflow = __builtin_mul_overflow(examples, data_row_values(info), &bytes) ||
+    uint64_t values = info->row == TUNE_ROW_WINDOW ? 1 : data_row_values(info);
+    bool overflow = __builtin_mul_overflow(examples, values, &bytes) ||
                     __builtin_mul_overflow(bytes, data_elem_bytes(info->elem), &bytes) ||
                     bytes > INT64_MAX;
     set->fields[field] = overflow ? NULL : file_aligned(bytes);
@@ -47,7 +48,12 @@ static const char *const type_name[] = {[TUNE_FIELD_U8] = "u8",
                                         [TUNE_FIELD_CLASS] = "class"};
 
 char *data_shape_text(const TuneField *field, char text[DATA_SHAPE_TEXT]) {
-    int length = snprintf(text, DATA_SHAPE_TEXT, "%s", type_name[field->type]);
+    int length = 0;
+    if (field->row != TUNE_ROW)
+        length = snprintf(text, DATA_SHAPE_TEXT, "%s[%" PRId64 "] of ",
+                          field->row == TUNE_ROW_WINDOW ? "window" : "line", field->dims[0]);
+    length +=
+        snprintf(text + length, (size_t)(DATA_SHAPE_TEXT - length), "%s", type_name[field->type]);
     if (field->type == TUNE_FIELD_CLASS) {
         snprintf(text + length, (size_t)(DATA_SHAPE_TEXT - length), "[%" PRId64 "]",
                  field->classes);
@@ -81,6 +87,10 @@ static bool read_fields(DataSet *set, const char *directory, Fail *fail) {
     case TUNE_DATA_CSV: return data_read_csv(set, directory, fail);
     case TUNE_DATA_NPZ: return data_read_npz(set, directory, fail);
     case TUNE_DATA_SAFETENSORS: return data_read_safetensors(set, directory, fail);
+    case TUNE_DATA_TEXT:
+    case TUNE_DATA_BYTES:
+    case TUNE_DATA_TOKENS: return data_read_sequence(set, directory, fail);
+    case TUNE_DATA_LINES: return data_read_lines(set, directory, fail);
     }
     return fail_set(fail, "unknown kind of data set");
 }
@@ -98,17 +108,40 @@ void data_release(DataSet *set) {
     for (uint32_t f = 0; set->fields && f < set->info->field_count; f++) free(set->fields[f]);
     free(set->fields);
     free(set->order);
+    free(set->characters);
     *set = (DataSet){0};
 }
 
-static uint64_t field_bytes(const DataSet *set, uint32_t field) {
+uint64_t data_row_bytes(const DataSet *set, uint32_t field) {
     const TuneField *info = &set->info->fields[field];
-    return set->examples * data_row_values(info) * data_elem_bytes(info->elem);
+    return data_row_values(info) * data_elem_bytes(info->elem);
+}
+
+uint64_t data_row_stride(const DataSet *set, uint32_t field) {
+    const TuneField *info = &set->info->fields[field];
+    if (info->row == TUNE_ROW_WINDOW) return data_elem_bytes(info->elem);
+    return data_row_bytes(set, field);
+}
+
+uint64_t data_field_bytes(const DataSet *set, uint32_t field) {
+    return set->examples * data_row_stride(set, field);
+}
+
+bool data_is_windowed(const TuneData *info) {
+    return info->field_count == 1 && info->fields[0].row == TUNE_ROW_WINDOW;
+}
+
+uint64_t data_index_step(const TuneData *info) {
+    return data_is_windowed(info) ? (uint64_t)info->fields[0].dims[0] : 1;
+}
+
+static uint64_t order_bytes(const DataSet *set) {
+    return set->order ? set->examples * sizeof *set->order : 0;
 }
 
 uint64_t data_bytes(const DataSet *set) {
-    uint64_t bytes = set->examples * sizeof *set->order;
-    for (uint32_t f = 0; f < set->info->field_count; f++) bytes += field_bytes(set, f);
+    uint64_t bytes = order_bytes(set);
+    for (uint32_t f = 0; f < set->info->field_count; f++) bytes += data_field_bytes(set, f);
     return bytes;
 }
 
@@ -139,8 +172,9 @@ uint64_t data_fingerprint(const DataSet *set) {
         const TuneField *field = &set->info->fields[f];
         hash = mix_bytes(hash, field->name, strlen(field->name));
         hash = mix_word(hash, field->elem);
-        hash = mix_bytes(hash, set->fields[f], field_bytes(set, f));
+        hash = mix_bytes(hash, set->fields[f], data_field_bytes(set, f));
     }
+    if (set->characters) hash = mix_bytes(hash, set->characters, set->character_count);
     for (int s = 0; s < TUNE_SPLITS; s++) hash = mix_word(hash, set->split_count[s]);
-    return mix_bytes(hash, set->order, set->examples * sizeof *set->order);
+    return set->order ? mix_bytes(hash, set->order, order_bytes(set)) : hash;
 }

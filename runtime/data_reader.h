@@ -6,6 +6,8 @@
  *             ├─ data_npz.c ──┤                  one file of such arrays, each with a name
  *             ├─ data_safetensors.c ─┘
  *             ├─ data_csv.c                      one file for all fields
+ *             ├─ data_sequence.c ─┬─ data_files.c   text, bytes, tokens: files behind each other
+ *             ├─ data_lines.c ────┘              a line of text per example
  *             └─ data_generate.c                 no file
  *
  * A reader allocates set->fields[f] with data_allocate and sets set->examples; data.c releases
@@ -23,6 +25,8 @@ bool data_read_npy(DataSet *set, const char *directory, Fail *fail);
 bool data_read_npz(DataSet *set, const char *directory, Fail *fail);
 bool data_read_safetensors(DataSet *set, const char *directory, Fail *fail);
 bool data_read_csv(DataSet *set, const char *directory, Fail *fail);
+bool data_read_sequence(DataSet *set, const char *directory, Fail *fail);
+bool data_read_lines(DataSet *set, const char *directory, Fail *fail);
 bool data_generate(DataSet *set, Fail *fail);
 
 /* Splits from set->info and set->examples: sizes, starts and the order. Fails when they do not fit.
@@ -35,8 +39,26 @@ char *data_path(const char *directory, const char *file);
 uint64_t data_elem_bytes(TuneElem elem);
 uint64_t data_row_values(const TuneField *field); /* numbers per example */
 
-/* Storage for `examples` rows of a field, aligned to TUNE_ALIGN. False without memory, or if the
- * size overflows. */
+/* The bytes of all files of the set: names and patterns in the order of the program, the files of a
+ * pattern sorted by the bytes of their names, none of them twice. */
+typedef struct {
+    unsigned char *bytes;
+    uint64_t count;
+    char *name;      /* of the files, for messages: "'a.txt'", "'a.txt' and 3 more files" */
+    char **paths;    /* of each … */
+    uint64_t *start; /* … and where it begins */
+    uint32_t path_count;
+} FileBytes;
+bool data_read_files(const TuneData *info, const char *directory, FileBytes *files, Fail *fail);
+void data_release_files(FileBytes *files);
+
+/* Which class each of the 256 bytes has, from `first` up in order of the bytes; the bytes into
+ * set->characters. Fails when the field has too few classes. */
+bool data_number_characters(DataSet *set, const FileBytes *files, const bool used[256],
+                            uint32_t first, uint8_t classes[256], Fail *fail);
+
+/* Storage for `examples` rows of a field (windows: tokens), aligned to TUNE_ALIGN. False without
+ * memory, or if the size overflows. */
 bool data_allocate(DataSet *set, uint32_t field, uint64_t examples, Fail *fail);
 
 /* "u8[28, 28]": the declaration of a field. Returns `text`. */

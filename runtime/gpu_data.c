@@ -6,17 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/data_reader.h"
-
-static uint64_t row_bytes(const DataSet *set, uint32_t field) {
-    const TuneField *info = &set->info->fields[field];
-    return data_row_values(info) * data_elem_bytes(info->elem);
-}
-
-uint64_t gpu_data_bytes(const DataSet *set) {
-    uint64_t bytes = set->examples * sizeof *set->order;
-    for (uint32_t f = 0; f < set->info->field_count; f++)
-        bytes += set->examples * row_bytes(set, f);
+uint64_t gpu_data_row_bytes(const DataSet *set) {
+    uint64_t bytes = 0;
+    for (uint32_t f = 0; f < set->info->field_count; f++) bytes += data_row_bytes(set, f);
     return bytes;
 }
 
@@ -32,13 +24,14 @@ static bool upload_all(GpuData *data, Fail *fail) {
     char what[128];
     for (uint32_t f = 0; f < set->info->field_count; f++) {
         field_text(set, f, what, sizeof what);
-        data->field_bytes[f] = set->examples * row_bytes(set, f);
+        data->field_bytes[f] = data_field_bytes(set, f);
         if (!gpu_allocate(data->gpu, data->field_bytes[f], what, &data->fields[0][f], fail) ||
             !gpu_upload(data->gpu, data->fields[0][f], set->fields[f], data->field_bytes[f], what,
                         fail))
             return false;
     }
     uint64_t bytes = set->examples * sizeof *set->order;
+    if (!set->order) return true;
     snprintf(what, sizeof what, "order of %s", set->info->name);
     return gpu_allocate(data->gpu, bytes, what, &data->order, fail) &&
            gpu_upload(data->gpu, data->order, set->order, bytes, what, fail);
@@ -60,14 +53,16 @@ static bool allocate_side(GpuData *data, uint32_t side, Fail *fail) {
 
 static bool allocate_sides(GpuData *data, Fail *fail) {
     for (uint32_t f = 0; f < data->set->info->field_count; f++)
-        data->field_bytes[f] = data->rows * row_bytes(data->set, f);
+        data->field_bytes[f] = data->rows * data_row_bytes(data->set, f);
     return allocate_side(data, 0, fail) && allocate_side(data, 1, fail);
 }
 
-static void gather(void *to, const void *from, uint64_t bytes, const int32_t *examples,
+static void gather(const DataSet *set, uint32_t field, void *to, const int32_t *examples,
                    uint64_t count) {
+    uint64_t bytes = data_row_bytes(set, field), stride = data_row_stride(set, field);
+    const char *from = set->fields[field];
     for (uint64_t i = 0; i < count; i++)
-        memcpy((char *)to + i * bytes, (const char *)from + (uint64_t)examples[i] * bytes, bytes);
+        memcpy((char *)to + i * bytes, from + (uint64_t)examples[i] * stride, bytes);
 }
 
 bool gpu_data_fill(GpuData *data, uint32_t side, const int32_t *examples, uint64_t count,
@@ -75,10 +70,9 @@ bool gpu_data_fill(GpuData *data, uint32_t side, const int32_t *examples, uint64
     assert(!data->resident && side < 2 && count <= data->rows);
     const DataSet *set = data->set;
     for (uint32_t f = 0; f < set->info->field_count; f++) {
-        uint64_t bytes = row_bytes(set, f);
-        gather(data->staging[side][f], set->fields[f], bytes, examples, count);
+        gather(set, f, data->staging[side][f], examples, count);
         if (!gpu_upload_later(data->gpu, data->fields[side][f], data->staging[side][f],
-                              count * bytes, set->info->fields[f].name, fail))
+                              count * data_row_bytes(set, f), set->info->fields[f].name, fail))
             return false;
     }
     return true;
@@ -102,7 +96,7 @@ bool gpu_data_open(Gpu *gpu, const DataSet *set, uint64_t budget, uint64_t rows,
                    Fail *fail) {
     *data = (GpuData){.set = set, .gpu = gpu, .resident = true, .rows = rows};
     if (!set) return true;
-    data->resident = gpu_data_bytes(set) <= budget;
+    data->resident = data_bytes(set) <= budget;
     bool ok = allocate_tables(data);
     if (!ok)
         fail_set(fail, "out of memory");

@@ -2,8 +2,9 @@
  * input pipeline exists; else rows are prefetched through two pinned buffers.
  *
  *     resident   fields[f] is the whole field; index entries are example numbers
- *     streamed   side 0 and 1 hold `rows` examples each; index entries count rows of a side;
- *                the host gathers side 1 while the device works on side 0 */
+ *     streamed   side 0 and 1 hold `rows` examples each; index entries count rows of a side, in
+ *                steps of data_index_step; the host gathers side 1 while the device works on
+ *                side 0. Windows are copied out there, one behind the other. */
 #ifndef TUNE_RUNTIME_GPU_DATA_H
 #define TUNE_RUNTIME_GPU_DATA_H
 
@@ -17,7 +18,7 @@ typedef struct {
     uint64_t rows;         /* streamed: of one side */
     uint64_t *fields[2];   /* device addresses [field_count]; resident: [0] only */
     uint64_t *field_bytes; /* [field_count] of what is there */
-    uint64_t order;        /* resident: i32 [examples], the set's order */
+    uint64_t order;        /* resident: i32 [examples], the set's order; windows: 0 */
     void **staging[2];     /* streamed: pinned, [field_count] */
 } GpuData;
 
@@ -30,7 +31,7 @@ void gpu_data_close(GpuData *data);
  * copies in the stream. The side's last work must be over (gpu_fence_wait). */
 bool gpu_data_fill(GpuData *data, uint32_t side, const int32_t *examples, uint64_t count,
                    Fail *fail);
-/* Bytes that the data set would occupy on a device. */
-uint64_t gpu_data_bytes(const DataSet *set);
+/* Bytes of one example in a side. */
+uint64_t gpu_data_row_bytes(const DataSet *set);
 
 #endif

@@ -45,6 +45,11 @@ static bool fill_input(Stream *stream, Fail *fail) {
     return true;
 }
 
+static bool has_suffix(const char *path) {
+    size_t length = strlen(path);
+    return length > 3 && strcmp(path + length - 3, ".gz") == 0;
+}
+
 /* The commonest slip is the other spelling: with or without .gz. */
 static bool fail_missing(const char *path, Fail *fail) {
     size_t length = strlen(path);
@@ -52,7 +57,7 @@ static bool fail_missing(const char *path, Fail *fail) {
     fail_set(fail, "cannot open '%s': %s", path, strerror(ENOENT));
     if (length < 4096) {
         memcpy(other, path, length + 1);
-        if (length > 3 && strcmp(path + length - 3, ".gz") == 0)
+        if (has_suffix(path))
             other[length - 3] = '\0';
         else
             memcpy(other + length, ".gz", 4);
@@ -88,10 +93,11 @@ static bool start_inflating(Stream *stream, int window_bits, Fail *fail) {
     return true;
 }
 
-static bool start_file(Stream *stream, const char *path, Fail *fail) {
+static bool start_file(Stream *stream, const char *path, bool by_name, Fail *fail) {
     enum { GZIP_ONLY = 16 }; /* zlib: no zlib header is accepted */
     if (!open_file(stream, path, fail) || !fill_input(stream, fail)) return false;
     bool packed = stream->available >= 2 && stream->next[0] == 0x1f && stream->next[1] == 0x8b;
+    if (by_name) packed = has_suffix(path);
     return !packed || start_inflating(stream, GZIP_ONLY + MAX_WBITS, fail);
 }
 
@@ -131,7 +137,12 @@ static Stream *keep_if(Stream *stream, bool started) {
 
 Stream *stream_open(const char *path, Fail *fail) {
     Stream *stream = new_stream(path, NULL, fail);
-    return keep_if(stream, stream && start_file(stream, path, fail));
+    return keep_if(stream, stream && start_file(stream, path, false, fail));
+}
+
+Stream *stream_open_by_name(const char *path, Fail *fail) {
+    Stream *stream = new_stream(path, NULL, fail);
+    return keep_if(stream, stream && start_file(stream, path, true, fail));
 }
 
 Stream *stream_open_part(const char *path, const char *name, const StreamPart *part, Fail *fail) {

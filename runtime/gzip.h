@@ -18,6 +18,8 @@ typedef struct Stream Stream;
 
 /* NULL on failure, with the path and the reason. */
 Stream *stream_open(const char *path, Fail *fail);
+/* The same for files whose bytes may begin like gzip's: their name says whether they are packed. */
+Stream *stream_open_by_name(const char *path, Fail *fail);
 
 /* A part of a file, as the directory of an archive describes it. */
 typedef struct {

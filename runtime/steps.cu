@@ -105,19 +105,22 @@ __device__ static u64 permute(u64 at, u64 count, u64 key)
 // ---- a training step ----
 
 // The batch of the cursor's step, as data_train_index has it: index[row] is an example, order [count]
-// being the training split. Streamed (order 0): a row of the side, where the host has put it.
+// being the training split; windows (order 0) begin at any of the tokens `first` and following.
+// Streamed, which says how far rows of the side are apart: where the host has put it.
 extern "C" __global__ void __launch_bounds__(128)
-    tune_rows(const Cursor *cursor, const int *order, int *index, u64 batch, u64 count, u64 seed)
+    tune_rows(const Cursor *cursor, const int *order, int *index, u64 batch, u64 count, u64 seed, u64 first,
+              u64 streamed)
 {
     u64 row = (u64)blockIdx.x * 128 + threadIdx.x;
     if (row >= batch) return;
-    if (!order) {
-        index[row] = (int)(cursor->row + row);
+    if (streamed) {
+        index[row] = (int)((cursor->row + row) * streamed);
         return;
     }
     u64 position = cursor->step * batch + row;
     u64 epoch = position / count;
-    index[row] = order[permute(position - epoch * count, count, order_key(seed, epoch))];
+    u64 at = permute(position - epoch * count, count, order_key(seed, epoch));
+    index[row] = order ? order[at] : (int)(first + at);
 }
 
 // Behind a step: what it lost into curve [step - first][trials], and one more step done. One block.

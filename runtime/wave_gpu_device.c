@@ -20,10 +20,6 @@ static bool memory_limit(const WaveDevice *device, uint64_t memory, uint64_t *li
     return true;
 }
 
-static uint64_t row_bytes(const DataSet *set) {
-    return gpu_data_bytes(set) / set->examples + 1;
-}
-
 static uint64_t largest_batch(const TuneStudy *info) {
     uint64_t largest = 1;
     for (uint32_t v = 0; v < info->variant_count; v++) {
@@ -38,13 +34,14 @@ static uint64_t largest_batch(const TuneStudy *info) {
 static bool side_rows(const WaveDevice *device, uint64_t budget, uint64_t *rows, Fail *fail) {
     const DataSet *set = &device->study->data;
     uint64_t batch = largest_batch(device->study->info);
-    *rows = budget / 2 / row_bytes(set);
+    uint64_t bytes = gpu_data_row_bytes(set), most = INT32_MAX / data_index_step(set->info);
+    *rows = budget / 2 / bytes;
     if (*rows > batch * SIDE_BATCHES) *rows = batch * SIDE_BATCHES;
-    if (*rows >= batch || gpu_data_bytes(set) <= budget) return true;
+    if (*rows > most) *rows = most;
+    if (*rows >= batch || data_bytes(set) <= budget) return true;
     fail_set(fail, "GPU %u has no room for two batches of %" PRIu64 " examples",
              gpu_number(device->gpu), batch);
-    return fail_help(fail, "give it more than %" PRIu64 " bytes of memory",
-                     4 * batch * row_bytes(set));
+    return fail_help(fail, "give it more than %" PRIu64 " bytes of memory", 4 * batch * bytes);
 }
 
 static bool open_data(WaveDevice *device, uint64_t memory, Fail *fail) {
@@ -116,9 +113,9 @@ bool device_free_bytes(const WaveDevice *device, uint64_t memory, uint64_t *byte
     uint64_t data = 0;
     if (!memory_limit(device, 0, bytes, fail)) return false;
     if (!memory) return true;
-    if (device->data.set && device->data.resident) data = gpu_data_bytes(device->data.set);
+    if (device->data.set && device->data.resident) data = data_bytes(device->data.set);
     if (device->data.set && !device->data.resident)
-        data = 2 * device->data.rows * row_bytes(device->data.set);
+        data = 2 * device->data.rows * gpu_data_row_bytes(device->data.set);
     uint64_t left = memory > data ? memory - data : 0;
     if (left < *bytes) *bytes = left;
     return true;

@@ -119,12 +119,13 @@ static bool upload_index(WaveGroup *group, GroupRows *rows, Fail *fail) {
         count = device->data.rows / batch;
     uint64_t slot = group_round(batch * sizeof(int32_t)), bytes = slot * count;
     if (!bytes) return true;
+    uint64_t step = data_index_step(device->study->data.info);
     char *table = calloc(bytes, 1);
     if (!table) return fail_set(fail, "out of memory for the rows of an evaluation");
     for (uint64_t b = 0; b < count; b++)
         for (uint64_t row = 0; row < batch; row++) {
             uint64_t at = b * batch + row;
-            int32_t entry = device->data.resident ? rows->rows->index[at] : (int32_t)at;
+            int32_t entry = device->data.resident ? rows->rows->index[at] : (int32_t)(at * step);
             memcpy(table + b * slot + row * sizeof entry, &entry, sizeof entry);
         }
     bool good = gpu_allocate(device->gpu, bytes, "rows of an evaluation", &rows->index, fail) &&
@@ -283,9 +284,13 @@ static bool launch_rows(WaveGroup *group, Fail *fail) {
     const DataSet *set = &device->study->data;
     uint64_t batch = group->variant->batch, count = set->split_count[TUNE_TRAIN];
     uint64_t seed = device->study->info->seed, order = 0;
-    if (device->data.resident)
-        order = device->data.order + set->split_start[TUNE_TRAIN] * sizeof(int32_t);
-    void *parameters[] = {&group->cursor, &order, &group->index, &batch, &count, &seed};
+    uint64_t first = set->split_start[TUNE_TRAIN], streamed = 0;
+    if (!device->data.resident)
+        streamed = data_index_step(set->info);
+    else if (device->data.order)
+        order = device->data.order + first * sizeof(int32_t);
+    void *parameters[] = {&group->cursor, &order, &group->index, &batch,
+                          &count,         &seed,  &first,        &streamed};
     const GpuRange ranges[] = {{"cursor", group->cursor, sizeof(GroupCursor)},
                                {"index", group->index, batch * sizeof(int32_t)},
                                {"order", order, count * sizeof(int32_t)}};

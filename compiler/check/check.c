@@ -4,8 +4,8 @@
 #include "compiler/check/checker.h"
 
 const char *const split_names[SPLIT_COUNT] = {"train", "valid", "test"};
-const char *const data_kind_names[DATA_KIND_COUNT] = {"generate", "idx", "npy",
-                                                      "csv",      "npz", "safetensors"};
+const char *const data_kind_names[DATA_KIND_COUNT] = {
+    "generate", "idx", "npy", "csv", "npz", "safetensors", "text", "bytes", "tokens", "lines"};
 
 Checked *check(Node *main_file, const Source *main_source, const CheckOptions *options) {
     Checker checker = {.options = options,

@@ -21,8 +21,12 @@ static void print_modules(const Checked *checked, Text *out) {
 }
 
 static void print_field(const Field *field, Text *out) {
-    text_printf(out, "    field %s: %s[", field->name, field_names[field->type]);
-    for (uint32_t d = 0; d < field->rank; d++)
+    text_printf(out, "    field %s: ", field->name);
+    if (field->row != FIELD_ROW)
+        text_printf(out, "%s[%" PRId64 "] of ", field->row == FIELD_LINE ? "line" : "window",
+                    field->dims[0]);
+    text_printf(out, "%s[", field_names[field->type]);
+    for (uint32_t d = 0; d < field->rank && field->row == FIELD_ROW; d++)
         text_printf(out, "%s%" PRId64, d ? ", " : "", field->dims[d]);
     if (field->type == FIELD_CLASS) text_printf(out, "%" PRId64, field->classes);
     text_add(out, "]");
@@ -40,11 +44,18 @@ static void print_data(const Data *data, Text *out) {
     if (data->file && data->kind == DATA_CSV)
         text_printf(out, "    file %s, %s, separated by '%c'\n", data->file,
                     data->csv_header ? "with a header" : "without a header", data->csv_separator);
+    for (uint32_t i = 0; i < data->file_count; i++)
+        text_printf(out, "    file %s\n", data->files[i]);
+    if (data->token_bytes) text_printf(out, "    tokens of u%u\n", 8 * data->token_bytes);
+    if (data->cut) text_add(out, "    long lines are cut\n");
     for (uint32_t i = 0; i < data->fields.count; i++) print_field(&data->fields.at[i], out);
     for (int i = 0; i < SPLIT_COUNT; i++)
         if (data->has_split[i])
             text_printf(out, "    split %s: %g%s\n", split_names[i], data->split[i],
-                        data->fractions ? " of the examples" : "");
+                        !data->fractions ? ""
+                        : data->fields.at && data->fields.at[0].row == FIELD_WINDOW
+                            ? " of the tokens"
+                            : " of the examples");
 }
 
 static void print_range(const Hyper *hyper, Text *out) {

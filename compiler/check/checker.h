@@ -86,7 +86,16 @@ bool constant_count(Checker *checker, const Node *expression, const char *what, 
 /* ---- data.c ---- */
 
 void check_data(Checker *checker);
+/* Whether the data set in hand has a mistake already: then what follows from it is not said, too.
+ */
+bool is_mistaken(const Checker *checker);
 Data *find_data(const Checked *checked, const Decl *decl);
+
+/* ---- data_fields.c ---- */
+
+/* A field of a data set of files: N_FIELD into data->fields. */
+void read_field(Checker *checker, Data *data, const Node *node);
+bool is_text(const Node *node);
 
 /* ---- study.c ---- */
 

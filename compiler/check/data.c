@@ -3,19 +3,18 @@
 
 #include <math.h>
 
-static bool is_text(const Node *node) {
-    return node && node->kind == N_STRING;
-}
-
 Data *find_data(const Checked *checked, const Decl *decl) {
     for (uint32_t i = 0; i < checked->data.count; i++)
         if (checked->data.at[i]->decl == decl) return checked->data.at[i];
     return NULL;
 }
 
-/* Has this data set a mistake already? Then what follows from it is not said, too. */
-static bool is_mistaken(const Checker *checker) {
+bool is_mistaken(const Checker *checker) {
     return diags_error_count(checker->diags) > checker->errors;
+}
+
+static bool is_windowed(DataKind kind) {
+    return kind == DATA_TEXT || kind == DATA_BYTES || kind == DATA_TOKENS;
 }
 
 /* ---- splits ---- */
@@ -52,7 +51,14 @@ static void read_split_argument(Checker *checker, Data *data, const Node *argume
     }
     const Node *value = argument->kids.at[0];
     int split = split_of(argument->name);
-    if (split >= 0) {
+    bool orders = !strcmp(argument->name, "seed") || !strcmp(argument->name, "shuffle");
+    if (orders && is_windowed(data->kind)) {
+        Diag *diag = diag_error(checker->diags, argument->name_span,
+                                "the splits of '%s' lie in the order of the file",
+                                data_kind_names[data->kind]);
+        diag_help(diag, "leave '%s' out; training draws its windows in random order anyway",
+                  argument->name);
+    } else if (split >= 0) {
         read_split_size(checker, data, split, value);
     } else if (!strcmp(argument->name, "seed")) {
         constant_count(checker, value, "seed", 0, &data->seed);
@@ -104,129 +110,7 @@ static void check_split_sizes(Checker *checker, Data *data, const Node *place) {
                   data->kind == DATA_GENERATE ? "1000" : "0.1");
 }
 
-/* ---- fields of files ---- */
-
-static bool field_type(const char *name, FieldType *type) {
-    static const struct {
-        const char *name;
-        FieldType type;
-    } types[] = {{"u8", FIELD_U8},
-                 {"i32", FIELD_I32},
-                 {"f32", FIELD_F32},
-                 {"f64", FIELD_F64},
-                 {"class", FIELD_CLASS}};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(name, types[i].name)) {
-            *type = types[i].type;
-            return true;
-        }
-    return false;
-}
-
-static void read_classes(Checker *checker, const Node *type, Field *field) {
-    if (!type->kids.count) {
-        Diag *diag = diag_error(checker->diags, type->span, "'class' needs the number of classes");
-        diag_help(diag, "write class[10], or the names: class[\"cat\", \"dog\"]");
-        return;
-    }
-    if (!is_text(type->kids.at[0])) {
-        uint64_t count = 0;
-        if (type->kids.count > 1)
-            diag_error(checker->diags, type->span, "'class' takes one number, or names");
-        else if (constant_count(checker, type->kids.at[0], "class", 1, &count))
-            field->classes = (int64_t)count;
-        return;
-    }
-    field->classes = type->kids.count;
-    field->class_names = arena_alloc(checker->arena, type->kids.count * sizeof *field->class_names);
-    for (uint32_t i = 0; i < type->kids.count; i++) {
-        if (!is_text(type->kids.at[i])) {
-            diag_error(checker->diags, type->kids.at[i]->span, "a class name must be a text");
-            return;
-        }
-        field->class_names[i] = type->kids.at[i]->name;
-    }
-}
-
-static void read_dims(Checker *checker, const Node *type, Field *field) {
-    if (type->kids.count >= 6) {
-        diag_error(checker->diags, type->span, "a field has at most 5 axes, not %u",
-                   type->kids.count);
-        return;
-    }
-    for (uint32_t i = 0; i < type->kids.count; i++) {
-        uint64_t size = 0;
-        if (type->kids.at[i]->kind == N_ELLIPSIS)
-            diag_error(checker->diags, type->kids.at[i]->span,
-                       "the shape of a field must be known");
-        else if (constant_count(checker, type->kids.at[i], "size", 1, &size))
-            field->dims[field->rank++] = (int64_t)size;
-    }
-}
-
-/* column("a") or columns("a", "b"): texts or numbers from 1; missing: the field's own name. */
-static void read_columns(Checker *checker, const Node *source, Field *field) {
-    uint32_t count = source ? argument_count(source) : 1;
-    field->columns = arena_alloc(checker->arena, (count + 1) * sizeof *field->columns);
-    field->column_count = count;
-    if (!source) {
-        field->columns[0] = field->name;
-        return;
-    }
-    const Node *callee = callee_of(source);
-    bool right = source->kind == N_CALL && callee->kind == N_NAME && count > 0 &&
-                 (!strcmp(callee->name, "column") || !strcmp(callee->name, "columns"));
-    if (!right) {
-        Diag *diag = diag_error(checker->diags, source->span, "a csv field is read from columns");
-        diag_help(diag, "write column(\"name\") or columns(\"first\", \"second\")");
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const Node *column = argument_at(source, i);
-        uint64_t number = 0;
-        if (is_text(column))
-            field->columns[i] = column->name;
-        else if (constant_count(checker, column, "column", 1, &number))
-            field->columns[i] = arena_printf(checker->arena, "%llu", (unsigned long long)number);
-    }
-}
-
-static void check_column_count(Checker *checker, const Node *node, const Field *field) {
-    int64_t wanted = 1;
-    for (uint32_t i = 0; i < field->rank; i++) wanted *= field->dims[i];
-    if (is_mistaken(checker) || wanted == field->column_count) return;
-    diag_error(checker->diags, node->span, "'%s' has %lld values but %u columns", field->name,
-               (long long)wanted, field->column_count);
-}
-
-static void read_field(Checker *checker, Data *data, const Node *node) {
-    Field field = {.name = node->name, .span = node->name_span};
-    const Node *type = node->kids.at[0], *source = tree_kid(node, 1);
-    for (uint32_t i = 0; i < data->fields.count; i++)
-        if (data->fields.at[i].name == field.name)
-            diag_error(checker->diags, node->name_span, "field '%s' is declared twice", field.name);
-    if (!field_type(type->name, &field.type)) {
-        static const char *const names[] = {"u8", "i32", "f32", "f64", "class"};
-        Diag *diag =
-            diag_error(checker->diags, type->span, "'%s' is no type of a field", type->name);
-        const char *nearest = diag_nearest(type->name, names, 5);
-        diag_help(diag, nearest ? "did you mean '%s'?" : "write u8, i32, f32, f64 or class[n]",
-                  nearest);
-        vec_push(checker->arena, &data->fields, field); /* so that its file has a field */
-        return;
-    }
-    if (field.type == FIELD_CLASS)
-        read_classes(checker, type, &field);
-    else
-        read_dims(checker, type, &field);
-    if (data->kind == DATA_CSV) {
-        read_columns(checker, source, &field);
-        check_column_count(checker, node, &field);
-    } else if (source) {
-        diag_error(checker->diags, source->span, "only csv fields are read from columns");
-    }
-    vec_push(checker->arena, &data->fields, field);
-}
+/* ---- files of fields ---- */
 
 static Field *find_field(Data *data, const char *name) {
     for (uint32_t i = 0; i < data->fields.count; i++)
@@ -316,6 +200,48 @@ static void read_array_call(Checker *checker, Data *data, const Node *call) {
     check_file(checker, data, call);
 }
 
+static bool read_token_type(Data *data, const Node *value) {
+    if (value->kind != N_NAME) return false;
+    data->token_bytes = !strcmp(value->name, "u16") ? 2 : !strcmp(value->name, "u32") ? 4 : 0;
+    return data->token_bytes != 0;
+}
+
+static void fail_sequence_argument(Checker *checker, const Data *data, const Node *argument) {
+    Diag *diag = diag_error(checker->diags, argument->span, "this is no argument of '%s'",
+                            data_kind_names[data->kind]);
+    diag_help(diag, "it takes names or patterns of files%s",
+              data->kind == DATA_TOKENS  ? ", and 'type: u16' or 'type: u32'"
+              : data->kind == DATA_LINES ? ", and 'cut: true'"
+                                         : "");
+}
+
+/* text("a.txt", "src/…/x.c"), tokens("train.bin", type: u16), lines("names.txt", cut: true) */
+static void read_sequence_call(Checker *checker, Data *data, const Node *call) {
+    data->files = arena_alloc(checker->arena, (argument_count(call) + 1) * sizeof *data->files);
+    for (uint32_t i = 0; i < argument_count(call); i++) {
+        const Node *argument = argument_at(call, i), *value = argument_value(argument);
+        const char *name = argument->kind == N_ARG ? argument->name : NULL;
+        if (!name && is_text(value))
+            data->files[data->file_count++] = value->name;
+        else if (name && !strcmp(name, "cut") && data->kind == DATA_LINES && value->kind == N_BOOL)
+            data->cut = value->flag;
+        else if (!name || strcmp(name, "type") != 0 || data->kind != DATA_TOKENS ||
+                 !read_token_type(data, value))
+            fail_sequence_argument(checker, data, argument);
+    }
+    if (is_mistaken(checker)) return;
+    if (!data->file_count)
+        diag_help(diag_error(checker->diags, call->span, "'%s' needs a file",
+                             data_kind_names[data->kind]),
+                  "write the name of one, or a pattern such as \"src/*.c\"");
+    if (data->kind == DATA_TOKENS && !data->token_bytes)
+        diag_help(diag_error(checker->diags, call->span, "how many bytes has a token?"),
+                  "write 'type: u16' or 'type: u32'");
+    if (data->fields.count > 1)
+        diag_error(checker->diags, data->fields.at[1].span, "'%s' has one field",
+                   data_kind_names[data->kind]);
+}
+
 /* ---- one data set ---- */
 
 static void read_file_block(Checker *checker, Data *data, const Node *node) {
@@ -366,7 +292,8 @@ static bool data_kind(Checker *checker, const Node *call, DataKind *kind) {
     if (nearest)
         diag_help(diag, "did you mean '%s'?", nearest);
     else
-        diag_help(diag, "the kinds are 'generate', 'idx', 'npy', 'npz', 'safetensors' and 'csv'");
+        diag_help(diag, "the kinds are 'generate', 'idx', 'npy', 'npz', 'safetensors', 'csv', "
+                        "'text', 'bytes', 'tokens' and 'lines'");
     return false;
 }
 
@@ -389,6 +316,8 @@ static void read_data(Checker *checker, Decl *decl) {
         read_csv_call(checker, data, call);
     else if (data->kind == DATA_NPZ || data->kind == DATA_SAFETENSORS)
         read_array_call(checker, data, call);
+    else if (is_windowed(data->kind) || data->kind == DATA_LINES)
+        read_sequence_call(checker, data, call);
     else
         match_files(checker, data, call);
 }

@@ -11,8 +11,8 @@ Elem data_real(const Checked *checked, const Data *data) {
 Elem field_elem(const Checked *checked, const Data *data, const Field *field) {
     switch (field->type) {
     case FIELD_U8: return E_U8;
-    case FIELD_I32:
-    case FIELD_CLASS: return E_I32;
+    case FIELD_I32: return E_I32;
+    case FIELD_CLASS: return field_is_narrow(field) ? E_U8 : E_I32;
     case FIELD_F32: return E_F32;
     case FIELD_F64: return data_real(checked, data);
     }

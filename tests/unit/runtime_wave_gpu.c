@@ -94,10 +94,10 @@ static void run_trial_entry(const Op *op, const TuneGpuLaunch *launch, uint32_t 
 static void run_rows(const uint64_t *parameters) {
     const uint64_t *cursor = memory(parameters[0]);
     int32_t *index = memory(parameters[2]);
-    uint64_t batch = parameters[3];
-    if (parameters[1]) data_train_index(&study.data, parameters[5], cursor[0], batch, index);
-    for (uint64_t row = 0; !parameters[1] && row < batch; row++)
-        index[row] = (int32_t)(cursor[2] + row);
+    uint64_t batch = parameters[3], streamed = parameters[7];
+    if (!streamed) data_train_index(&study.data, parameters[5], cursor[0], batch, index);
+    for (uint64_t row = 0; streamed && row < batch; row++)
+        index[row] = (int32_t)((cursor[2] + row) * streamed);
 }
 
 static void run_advance(const uint64_t *parameters) {
@@ -269,7 +269,7 @@ bool gpu_run(Gpu *gpu, const TuneGpuSteps *steps, const GpuPlace *place, Fail *f
     return put(gpu, &op, fail);
 }
 bool gpu_run_fixed(Gpu *gpu, const GpuFixedLaunch *launch, Fail *fail) {
-    static const uint32_t counts[] = {6, 6, 9};
+    static const uint32_t counts[] = {8, 6, 9};
     OpKind kind = !strcmp(launch->entry, "tune_rows")      ? OP_ROWS
                   : !strcmp(launch->entry, "tune_advance") ? OP_ADVANCE
                                                            : OP_TOTAL;

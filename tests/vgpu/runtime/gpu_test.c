@@ -359,7 +359,7 @@ static void numbers_make(Toy *toy, Numbers *numbers) {
                              .examples = EXAMPLES,
                              .fields = numbers->fields,
                              .order = numbers->order};
-    assert_int_equal(gpu_data_bytes(&numbers->set), EXAMPLES * (4 + 15 + 4));
+    assert_int_equal(data_bytes(&numbers->set), EXAMPLES * (4 + 15 + 4));
 }
 
 static void check_bytes(Toy *toy, uint64_t address, const void *wanted, uint64_t bytes) {
@@ -377,7 +377,7 @@ static void resident_data(void **state) {
     GpuData data;
     toy_open_device(&toy);
     numbers_make(&toy, &numbers);
-    uint64_t budget = gpu_data_bytes(&numbers.set);
+    uint64_t budget = data_bytes(&numbers.set);
     require(&toy, gpu_data_open(toy.gpu, &numbers.set, budget, 8, &data, &toy.fail));
     assert_true(data.resident);
     assert_int_equal(data.field_bytes[1], sizeof numbers.pixels);
@@ -399,7 +399,7 @@ static void streamed_data(void **state) {
     GpuData data;
     toy_open_device(&toy);
     numbers_make(&toy, &numbers);
-    uint64_t budget = gpu_data_bytes(&numbers.set) - 1, kept;
+    uint64_t budget = data_bytes(&numbers.set) - 1, kept;
     require(&toy, gpu_data_open(toy.gpu, &numbers.set, budget, 8, &data, &toy.fail));
     assert_false(data.resident);
     assert_int_equal(data.field_bytes[1], 8 * 15);

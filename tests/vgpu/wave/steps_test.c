@@ -76,16 +76,22 @@ static void check_rows(uint64_t count, uint64_t batch, uint64_t step, uint64_t s
     uint64_t all = allocate(set.examples * 4, "order"), order = all + 3 * sizeof(int32_t);
     upload(at, &cursor, sizeof cursor);
     upload(all, set.order, set.examples * 4);
-    void *parameters[] = {&at, &order, &index, &batch, &count, &seed};
+    uint64_t first = 3, streamed = 0;
+    void *parameters[] = {&at, &order, &index, &batch, &count, &seed, &first, &streamed};
     launch("tune_rows", (uint32_t)((batch + 127) / 128), 1, 128, parameters);
     download(found, index, batch * 4);
     if (memcmp(found, expected, batch * 4) != 0)
         fail_msg("another batch: %llu examples, batch %llu, step %llu", (unsigned long long)count,
                  (unsigned long long)batch, (unsigned long long)step);
-    order = 0; /* streamed */
+    order = 0; /* windows: the split's own tokens */
     launch("tune_rows", (uint32_t)((batch + 127) / 128), 1, 128, parameters);
     download(found, index, batch * 4);
-    for (uint64_t row = 0; row < batch; row++) assert_int_equal(found[row], 11 + row);
+    for (uint64_t row = 0; row < batch; row++)
+        assert_int_equal(found[row], (int32_t)(set.examples - 1) - expected[row]);
+    streamed = 5;
+    launch("tune_rows", (uint32_t)((batch + 127) / 128), 1, 128, parameters);
+    download(found, index, batch * 4);
+    for (uint64_t row = 0; row < batch; row++) assert_int_equal(found[row], 5 * (11 + row));
     gpu_free(device.gpu, at);
     gpu_free(device.gpu, index);
     gpu_free(device.gpu, all);
