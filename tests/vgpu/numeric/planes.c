@@ -69,8 +69,8 @@ typedef struct {
 
 /* ---- axes ---- */
 
-/* K and E of the leaves, then those of the sinks: as long, but axes of their own. */
-enum { OUTER, GROUP, M, N, LEAF_K, LEAF_E, SINK_E, SINK_K, AXES };
+/* Then the k of each leaf and the e of each sink, as they come. */
+enum { OUTER, GROUP, M, N, LOOPS };
 
 static uint32_t query_axis(const Case *c) {
     return c->shape->kind == BACK_KV ? N : M;
@@ -163,43 +163,48 @@ static int add_logit(Case *c) {
 
 /* ---- kernels ---- */
 
-static void add_leaf(Case *c, Input a, Input b, uint32_t k) {
-    PlaneLeaf made = {.k = k};
-    made.a = add_load(c, a, k);
-    made.b = add_load(c, b, k);
+static uint32_t new_axis(Case *c, const char *name, int64_t extent) {
+    c->kernel.axes[c->kernel.axis_count] = (Axis){.name = name, .extent = extent};
+    return c->kernel.axis_count++;
+}
+
+static void add_leaf(Case *c, Input a, Input b, int64_t extent) {
+    PlaneLeaf made = {.k = new_axis(c, "k", extent)};
+    made.a = add_load(c, a, made.k);
+    made.b = add_load(c, b, made.k);
     vec_push(c->arena, &c->plane.leaves, made);
 }
 
-static void add_sink(Case *c, PlanePass *pass, int value, Input b, uint32_t e) {
-    PlaneSink sink = {.e = e, .value = value};
-    sink.b = add_load(c, b, e);
+static void add_sink(Case *c, PlanePass *pass, int value, Input b, int64_t extent) {
+    PlaneSink sink = {.e = new_axis(c, "e", extent), .value = value};
+    sink.b = add_load(c, b, sink.e);
     vec_push(c->arena, &pass->sinks, sink);
 }
 
-/* A row of m (along 0), or of m and an axis of `width`. */
-static void add_store(Case *c, Result output, uint32_t along, int64_t width, int value) {
+/* Rows of m alone where `along` is 0. */
+static void add_store(Case *c, Result output, uint32_t along, int value) {
+    int64_t width = along ? c->kernel.axes[along].extent : 1;
     Affine at = {0};
     at.coeff[OUTER] = c->kernel.axes[M].extent * width;
     at.coeff[M] = width;
     if (along) at.coeff[along] = 1;
-    if (c->shape->kind != BACK_KV && c->shape->groups > 1) abort();
     vec_push(c->arena, &c->plane.stores, (Store){&c->out[output], at, value});
 }
 
 static void make_forward(Case *c) {
     PlanePass pass = {.online = true};
-    add_leaf(c, QUERY, KEY, LEAF_K);
+    add_leaf(c, QUERY, KEY, c->shape->k);
     int x = add_logit(c);
     int power =
         add_op(c, OP_EXP, c->shape->elem, binary(c, OP_SUB, x, add_result(c, X_ROW, 0, 0)), -1, -1);
     vec_push(c->arena, &pass.reductions, (Reduction){OP_REDUCE_MAX, x});
     vec_push(c->arena, &pass.reductions, (Reduction){OP_SUM, power});
-    add_sink(c, &pass, power, VALUE, SINK_E);
+    add_sink(c, &pass, power, VALUE, c->shape->e);
     vec_push(c->arena, &c->plane.passes, pass);
     int whole = binary(c, OP_DIV, add_number(c, 1), add_result(c, X_ROW, 0, 1));
-    add_store(c, FIRST, SINK_E, c->shape->e, binary(c, OP_MUL, add_result(c, X_SUM, 0, 0), whole));
-    add_store(c, SECOND, 0, 1, add_result(c, X_ROW, 0, 0));
-    add_store(c, THIRD, 0, 1, add_result(c, X_ROW, 0, 1));
+    add_store(c, FIRST, pass.sinks.at[0].e, binary(c, OP_MUL, add_result(c, X_SUM, 0, 0), whole));
+    add_store(c, SECOND, 0, add_result(c, X_ROW, 0, 0));
+    add_store(c, THIRD, 0, add_result(c, X_ROW, 0, 1));
 }
 
 /* exp(x - most) / total, of loaded statistics of the query */
@@ -211,32 +216,32 @@ static int add_share(Case *c) {
 
 static void make_back_q(Case *c) {
     PlanePass first = {0}, second = {0};
-    add_leaf(c, QUERY, KEY, LEAF_K);
-    add_leaf(c, ERROR, VALUE, LEAF_E);
+    add_leaf(c, QUERY, KEY, c->shape->k);
+    add_leaf(c, ERROR, VALUE, c->shape->e);
     int share = add_share(c), error = add_result(c, X_LEAF, 1, 0);
     vec_push(c->arena, &first.reductions, (Reduction){OP_SUM, binary(c, OP_MUL, share, error)});
     int rest = binary(c, OP_SUB, error, add_result(c, X_ROW, 0, 0));
-    add_sink(c, &second, binary(c, OP_MUL, share, rest), KEY, SINK_K);
+    add_sink(c, &second, binary(c, OP_MUL, share, rest), KEY, c->shape->k);
     vec_push(c->arena, &c->plane.passes, first);
     vec_push(c->arena, &c->plane.passes, second);
     int sum = add_result(c, X_SUM, 1, 0);
-    add_store(c, FIRST, SINK_K, c->shape->k,
+    add_store(c, FIRST, second.sinks.at[0].e,
               binary(c, OP_MUL, sum, add_number(c, scale_of(c->shape))));
 }
 
 static void make_back_kv(Case *c) {
     PlanePass pass = {0};
-    add_leaf(c, KEY, QUERY, LEAF_K);
-    add_leaf(c, VALUE, ERROR, LEAF_E);
+    add_leaf(c, KEY, QUERY, c->shape->k);
+    add_leaf(c, VALUE, ERROR, c->shape->e);
     int share = add_share(c), error = add_result(c, X_LEAF, 1, 0);
     int rest = binary(c, OP_SUB, error, add_load(c, DELTA, 0));
-    add_sink(c, &pass, share, ERROR, SINK_E);
-    add_sink(c, &pass, binary(c, OP_MUL, share, rest), QUERY, SINK_K);
+    add_sink(c, &pass, share, ERROR, c->shape->e);
+    add_sink(c, &pass, binary(c, OP_MUL, share, rest), QUERY, c->shape->k);
     vec_push(c->arena, &c->plane.passes, pass);
     int sum = add_result(c, X_SUM, 0, 1);
-    add_store(c, FIRST, SINK_K, c->shape->k,
+    add_store(c, FIRST, pass.sinks.at[1].e,
               binary(c, OP_MUL, sum, add_number(c, scale_of(c->shape))));
-    add_store(c, SECOND, SINK_E, c->shape->e, add_result(c, X_SUM, 0, 0));
+    add_store(c, SECOND, pass.sinks.at[0].e, add_result(c, X_SUM, 0, 0));
 }
 
 static Buffer buffer(const char *name, Elem elem, int64_t count, Space space, int64_t *bytes) {
@@ -268,17 +273,18 @@ static void add_buffers(Case *c) {
 
 static void make_kernel(Case *c, const Shape *s, Arena *arena) {
     static void (*const make[])(Case *) = {make_forward, make_back_q, make_back_kv};
-    static const char *const names[AXES] = {"i", "g", "m", "n", "k", "k2", "e", "e2"};
-    const int64_t extents[AXES] = {s->outer, s->groups, 0, 0, s->k, s->e, s->e, s->k};
+    static const char *const names[LOOPS] = {"i", "g", "m", "n"};
+    const int64_t extents[LOOPS] = {s->outer, s->groups, s->queries, s->keys};
     Kernel *kernel = &c->kernel;
     c->shape = s;
     c->arena = arena;
     kernel->name = "plane";
-    kernel->axis_count = AXES;
+    kernel->axis_count = LOOPS;
     kernel->outer_count = 1;
     kernel->lanes = 1;
     kernel->plane = &c->plane;
-    for (int i = 0; i < AXES; i++) kernel->axes[i] = (Axis){.name = names[i], .extent = extents[i]};
+    for (int i = 0; i < LOOPS; i++)
+        kernel->axes[i] = (Axis){.name = names[i], .extent = extents[i]};
     kernel->axes[query_axis(c)].extent = s->queries;
     kernel->axes[key_axis(c)].extent = s->keys;
     c->plane.m = M;
