@@ -14,6 +14,7 @@ static void sort_argument(BuiltinCall *call, const Argument *argument) {
                  {"keep", offsetof(BuiltinCall, keep)},
                  {"like", offsetof(BuiltinCall, like)},
                  {"limit", offsetof(BuiltinCall, limit)},
+                 {"virtual", offsetof(BuiltinCall, group)},
                  {"size", offsetof(BuiltinCall, size)},
                  {"stride", offsetof(BuiltinCall, stride)},
                  {"dilation", offsetof(BuiltinCall, dilation)},

@@ -542,6 +542,7 @@ static GNode *gradient_of(Interp *in, const Parameter *parameter, GNode **gradie
 static void run_rules(Interp *in, const Function *optimizer, GNode **gradients, GNode *norm) {
     const Program *program = in->program;
     bool apart = looks_at_shapes(optimizer->decl->module, optimizer->decl->node, 0);
+    uint32_t errors = diags_error_count(in->diags);
     for (uint32_t i = 0; i < program->groups.count && !apart; i++) {
         const ParameterGroup *group = &program->groups.at[i];
         in->rule->start = group->start;
@@ -553,6 +554,7 @@ static void run_rules(Interp *in, const Function *optimizer, GNode **gradients, 
     for (uint32_t i = 0; i < program->params.count && apart; i++) {
         const Parameter *parameter = &program->params.at[i];
         if (parameter->kind != PARAM_TRAINED) continue;
+        if (diags_error_count(in->diags) > errors) return; /* the next one would say it again */
         in->rule->start = parameter->offset;
         in->rule->count = type_count(&parameter->type);
         in->rule->rules = program->groups.at[parameter->group].rules;

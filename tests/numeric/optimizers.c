@@ -1,6 +1,7 @@
 /* 20 steps of every optimizer of stdlib/optim.tune, through the compiler's front end and the
  * reference evaluator, beside the published rules written here in C. All in f64; the loss is
- * sum(w^4 / 4 + 0.3 sin w), whose gradient w^3 + 0.3 cos w is known. */
+ * sum(w^4 / 4 + 0.3 sin w) over two matrices and a vector, whose gradient w^3 + 0.3 cos w is
+ * known. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,17 +10,27 @@
 #include "compiler/pipeline.h"
 #include "tests/numeric/evaluate.h"
 
-enum { SIZE = 7, STEPS = 20, STATES = 2 };
+enum { ROWS = 3, COLUMNS = 2, MOST = ROWS * COLUMNS, TENSORS = 3, STEPS = 20, STATES = 4 };
 
 /* The hyperparameters that the study passes, by the names of the optimizers' arguments. */
 static const double lr = 0.05, mu = 0.8, beta1 = 0.85, beta2 = 0.97, rho = 0.95, epsilon = 1e-3,
                     decay = 0.1;
 
-/* One element: the parameter and its two state values; t counts from 0. */
+/* One element: the parameter, its state values, and what is evaluated where it is not the
+ * parameter; t counts from 0. */
 typedef struct {
-    double w, m, v;
+    double w, m, v, sum, evaluated;
 } Element;
 typedef void (*Rule)(Element *e, double g, double t);
+
+/* A whole parameter; a vector has one column and is no matrix. `row`, `column`: sums kept. */
+typedef struct {
+    int rows, columns;
+    bool matrix;
+    Element at[MOST];
+    double row[MOST], column[MOST];
+} Tensor;
+typedef void (*TensorRule)(Tensor *p, const double *g, double t);
 
 static void sgd(Element *e, double g, double t) {
     (void)t;
@@ -84,29 +95,177 @@ static void lion(Element *e, double g, double t) {
     e->w -= lr * ((c > 0) - (c < 0) + decay * e->w);
 }
 
+/* Defazio et al. 2024, algorithm 1, with its z, x and y; `m` holds z. */
+static void schedule_free(Element *e, double g, double t) {
+    const double warmup = 5;
+    if (t == 0) e->m = e->evaluated = e->w;
+    e->v = beta2 * e->v + (1 - beta2) * g * g;
+    double rate = lr * sqrt(1 - pow(beta2, t + 1)) * fmin(1, (t + 1) / warmup);
+    e->m = e->m - rate * g / (sqrt(e->v) + epsilon) - rate * decay * e->w;
+    e->sum += rate * rate;
+    double c = rate * rate / e->sum;
+    e->evaluated = (1 - c) * e->evaluated + c * e->m;
+    e->w = (1 - beta1) * e->m + beta1 * e->evaluated;
+}
+
+static int count_of(const Tensor *p) {
+    return p->rows * p->columns;
+}
+
+static double norm(const double *x, int count) {
+    double sum = 0;
+    for (int i = 0; i < count; i++) sum += x[i] * x[i];
+    return sqrt(sum);
+}
+
+static void weights_of(const Tensor *p, double *w) {
+    for (int i = 0; i < count_of(p); i++) w[i] = p->at[i].w;
+}
+
+/* You et al. 2020, algorithm 2, with phi the identity. */
+static void lamb(Tensor *p, const double *g, double t) {
+    double r[MOST], w[MOST];
+    weights_of(p, w);
+    for (int i = 0; i < count_of(p); i++) {
+        Element *e = &p->at[i];
+        adam_moments(e, g[i]);
+        double m = e->m / (1 - pow(beta1, t + 1)), v = e->v / (1 - pow(beta2, t + 1));
+        r[i] = m / (sqrt(v) + epsilon) + decay * w[i];
+    }
+    double trust = norm(w, count_of(p)) / norm(r, count_of(p));
+    for (int i = 0; i < count_of(p); i++) p->at[i].w -= lr * trust * r[i];
+}
+
+/* Shazeer and Stern 2018, algorithm 4: sums of the rows and columns of the squares. */
+static void factored_moments(Tensor *p, const double *g, double keep, double *v) {
+    double all = 0, sums[MOST] = {0}, others[MOST] = {0};
+    for (int i = 0; i < p->rows; i++)
+        for (int j = 0; j < p->columns; j++) {
+            double square = g[i * p->columns + j] * g[i * p->columns + j] + 1e-12;
+            sums[i] += square;
+            others[j] += square;
+        }
+    for (int i = 0; i < p->rows; i++) p->row[i] = keep * p->row[i] + (1 - keep) * sums[i];
+    for (int j = 0; j < p->columns; j++)
+        p->column[j] = keep * p->column[j] + (1 - keep) * others[j];
+    for (int i = 0; i < p->rows; i++) all += p->row[i];
+    for (int i = 0; i < p->rows; i++)
+        for (int j = 0; j < p->columns; j++) v[i * p->columns + j] = p->row[i] * p->column[j] / all;
+}
+
+static void adafactor_with(Tensor *p, const double *g, double t, bool relative) {
+    double v[MOST], u[MOST], w[MOST], keep = 1 - pow(t + 1, -0.7);
+    int count = count_of(p);
+    weights_of(p, w);
+    if (p->matrix)
+        factored_moments(p, g, keep, v);
+    else
+        for (int i = 0; i < count; i++)
+            v[i] = p->at[i].v = keep * p->at[i].v + (1 - keep) * (g[i] * g[i] + 1e-12);
+    for (int i = 0; i < count; i++) u[i] = g[i] / sqrt(v[i]);
+    double clip = fmax(1, norm(u, count) / sqrt(count) / 0.9);
+    double rate = relative ? lr * fmax(0.02, norm(w, count) / sqrt(count)) : lr;
+    for (int i = 0; i < count; i++) p->at[i].w -= rate * u[i] / clip;
+}
+
+static void adafactor(Tensor *p, const double *g, double t) {
+    adafactor_with(p, g, t, false);
+}
+
+static void adafactor_relative(Tensor *p, const double *g, double t) {
+    adafactor_with(p, g, t, true);
+}
+
+/* x = a x + (b A + c A A) x with A = x x^T, of n rows and m columns, n <= m. */
+static void newton_schulz(double *x, int n, int m) {
+    double a[MOST * MOST], b[MOST * MOST], next[MOST];
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            a[i * n + j] = 0;
+            for (int k = 0; k < m; k++) a[i * n + j] += x[i * m + k] * x[j * m + k];
+        }
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            double square = 0;
+            for (int k = 0; k < n; k++) square += a[i * n + k] * a[k * n + j];
+            b[i * n + j] = -4.7750 * a[i * n + j] + 2.0315 * square;
+        }
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < m; j++) {
+            next[i * m + j] = 3.4445 * x[i * m + j];
+            for (int k = 0; k < n; k++) next[i * m + j] += b[i * n + k] * x[k * m + j];
+        }
+    memcpy(x, next, (size_t)(n * m) * sizeof *x);
+}
+
+static void transposed(const double *x, int rows, int columns, double *to) {
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) to[j * rows + i] = x[i * columns + j];
+}
+
+/* Jordan et al. 2024, Nesterov's momentum; a matrix [in, out] is scaled by sqrt(max(1, out/in)). */
+static void muon(Tensor *p, const double *g, double t) {
+    double u[MOST], x[MOST];
+    int n = p->rows, m = p->columns, count = n * m;
+    for (int i = 0; i < count && !p->matrix; i++) {
+        adam_moments(&p->at[i], g[i]);
+        p->at[i].w -= 0.02 * (adam_step(&p->at[i], p->at[i].m, t) + decay * p->at[i].w);
+    }
+    if (!p->matrix) return;
+    for (int i = 0; i < count; i++) {
+        p->at[i].v = mu * p->at[i].v + g[i];
+        u[i] = g[i] + mu * p->at[i].v;
+    }
+    double size = norm(u, count) + 1e-7;
+    for (int i = 0; i < count; i++) u[i] /= size;
+    if (n > m) {
+        transposed(u, n, m, x);
+        for (int i = 0; i < 5; i++) newton_schulz(x, m, n);
+        transposed(x, m, n, u);
+    } else
+        for (int i = 0; i < 5; i++) newton_schulz(u, n, m);
+    double scale = sqrt(fmax(1, (double)m / n));
+    for (int i = 0; i < count; i++) p->at[i].w -= lr * (scale * u[i] + decay * p->at[i].w);
+}
+
 static const struct {
     const char *name, *arguments;
-    Rule rule;
+    Rule rule;         /* of each element; NULL: */
+    TensorRule tensor; /* of a whole parameter */
 } optimizers[] = {
-    {"sgd", "lr: 0.05", sgd},
-    {"momentum", "lr: 0.05, momentum: 0.8", momentum},
-    {"nesterov", "lr: 0.05, momentum: 0.8", nesterov},
-    {"rmsprop", "lr: 0.05, rho: 0.95, momentum: 0.8, epsilon: 1e-3", rmsprop},
-    {"adam", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3", adam},
-    {"nadam", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3", nadam},
-    {"adamw", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3, decay: 0.1", adamw},
-    {"adagrad", "lr: 0.05, epsilon: 1e-3", adagrad},
-    {"lion", "lr: 0.05, beta1: 0.85, beta2: 0.97, decay: 0.1", lion},
+    {"sgd", "lr: 0.05", sgd, NULL},
+    {"momentum", "lr: 0.05, momentum: 0.8", momentum, NULL},
+    {"nesterov", "lr: 0.05, momentum: 0.8", nesterov, NULL},
+    {"rmsprop", "lr: 0.05, rho: 0.95, momentum: 0.8, epsilon: 1e-3", rmsprop, NULL},
+    {"adam", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3", adam, NULL},
+    {"nadam", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3", nadam, NULL},
+    {"adamw", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3, decay: 0.1", adamw, NULL},
+    {"adagrad", "lr: 0.05, epsilon: 1e-3", adagrad, NULL},
+    {"lion", "lr: 0.05, beta1: 0.85, beta2: 0.97, decay: 0.1", lion, NULL},
+    {"schedule_free", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3, decay: 0.1, warmup: 5",
+     schedule_free, NULL},
+    {"lamb", "lr: 0.05, beta1: 0.85, beta2: 0.97, epsilon: 1e-3, decay: 0.1", NULL, lamb},
+    {"adafactor", "lr: 0.05, exponent: 0.7, threshold: 0.9, epsilon1: 1e-12", NULL, adafactor},
+    {"adafactor",
+     "lr: 0.05, exponent: 0.7, threshold: 0.9, epsilon1: 1e-12, epsilon2: 0.02, relative: true",
+     NULL, adafactor_relative},
+    {"muon",
+     "lr: 0.05, adam_lr: 0.02, momentum: 0.8, decay: 0.1, beta1: 0.85, beta2: 0.97, epsilon: 1e-3",
+     NULL, muon},
 };
 
 enum { OPTIMIZERS = sizeof optimizers / sizeof *optimizers };
 
 static const char program_text[] = "use init, optim\n"
-                                   "layer bowl(size: int) {\n"
-                                   "    w: param[size] = zeros\n"
-                                   "    return sum(w ^ 4 / 4 + 0.3 * sin(w))\n"
+                                   "layer bowl() {\n"
+                                   "    w: param[3, 2]\n"
+                                   "    b: param[3]\n"
+                                   "    c: param[2, 3]\n"
+                                   "    return sum(w ^ 4 / 4 + 0.3 * sin(w)) + "
+                                   "sum(b ^ 4 / 4 + 0.3 * sin(b)) + "
+                                   "sum(c ^ 4 / 4 + 0.3 * sin(c))\n"
                                    "}\n"
-                                   "model bowls() { loss = bowl(7) }\n"
+                                   "model bowls() { loss = bowl() }\n"
                                    "study down {\n"
                                    "    goal      \"the rule, step by step\"\n"
                                    "    model     bowls()\n"
@@ -119,79 +278,102 @@ static const char program_text[] = "use init, optim\n"
                                    "}\n";
 
 /* Compiles the program up to its train graph; NULL after printing the errors. */
-static const Graph *train_graph(Compilation *compilation, const char *path) {
+static const Program *compiled(Compilation *compilation, const char *path) {
     CompileOptions options = {.path = path, .cpu = "native", .last = PASS_UPDATE, .verify = true};
     if (!compile(compilation, &options) || compilation->variants.at[0].broken) {
         diags_print(compilation->diags, stdout, false);
         return NULL;
     }
-    return compilation->variants.at[0].program->train;
+    return compilation->variants.at[0].program;
 }
 
+/* The flat vectors of a trial, with room for gaps. */
+enum { FLAT = 64 };
+
 typedef struct {
-    double param[SIZE], state[STATES][SIZE];
+    double param[FLAT], state[STATES][FLAT];
 } Vectors;
 
 static void leaf_values(void *user, const GNode *node, double *values) {
     const Vectors *at = user;
     const double *from = node->op == OP_STATE ? at->state[node->index] : at->param;
-    memcpy(values, from, SIZE * sizeof(double)); /* the only parameter is the whole flat vector */
+    memcpy(values, from + node->offset, (size_t)type_count(&node->type) * sizeof *values);
 }
 
-static void step_once(const Graph *graph, Vectors *at, uint32_t step) {
+/* Runs a graph and takes its outputs over. */
+static void run_graph(const Graph *graph, Vectors *at, uint32_t step) {
     Arena *scratch = arena_new();
     double **values =
         evaluate(graph, &(Inputs){.leaf = leaf_values, .user = at, .step = step}, scratch);
     for (uint32_t i = 0; i < graph->outputs.count; i++) {
         const Output *output = &graph->outputs.at[i];
-        const double *from = values[output->value->id];
-        if (output->kind == OUT_PARAM) memcpy(at->param, from, sizeof at->param);
-        if (output->kind == OUT_STATE) memcpy(at->state[output->index], from, sizeof at->state[0]);
+        bool state = output->kind == OUT_STATE;
+        if (!state && output->kind != OUT_PARAM) continue;
+        double *to = state ? at->state[output->index] : at->param;
+        memcpy(to + output->offset, values[output->value->id],
+               (size_t)type_count(&output->value->type) * sizeof *to);
     }
     arena_free(scratch);
 }
 
-/* The states' first values, from the init graph. */
-static void start_states(const Graph *init, Vectors *at) {
-    Arena *scratch = arena_new();
-    double **values = evaluate(init, &(Inputs){.leaf = leaf_values, .user = at}, scratch);
-    for (uint32_t i = 0; i < init->outputs.count; i++) {
-        const Output *output = &init->outputs.at[i];
-        if (output->kind == OUT_STATE)
-            memcpy(at->state[output->index], values[output->value->id], sizeof at->state[0]);
-    }
-    arena_free(scratch);
+static void reference_step(Tensor *p, Rule rule, TensorRule tensor, double t) {
+    double g[MOST];
+    for (int i = 0; i < count_of(p); i++)
+        g[i] = p->at[i].w * p->at[i].w * p->at[i].w + 0.3 * cos(p->at[i].w);
+    if (tensor) tensor(p, g, t);
+    for (int i = 0; i < count_of(p) && rule; i++) rule(&p->at[i], g[i], t);
 }
 
-static bool follow(const char *name, Rule rule, const Graph *init, const Graph *graph) {
-    Vectors at = {0};
-    Element elements[SIZE] = {{0}};
-    start_states(init, &at);
-    for (int i = 0; i < SIZE; i++) at.param[i] = elements[i].w = 0.4 * i - 1.3;
-    for (uint32_t t = 0; t < STEPS; t++) {
-        step_once(graph, &at, t);
-        for (int i = 0; i < SIZE; i++) {
-            double w = elements[i].w, expected;
-            rule(&elements[i], w * w * w + 0.3 * cos(w), t);
-            expected = elements[i].w;
-            if (fabs(at.param[i] - expected) <= 1e-12 * (1 + fabs(expected))) continue;
-            printf("FAILED: %s, step %u, element %d: %.17g, the rule says %.17g\n", name, t, i,
-                   at.param[i], expected);
+static bool near(const char *name, const char *what, uint32_t t, int i, double got,
+                 double expected) {
+    if (fabs(got - expected) <= 1e-12 * (1 + fabs(expected))) return true;
+    printf("FAILED: %s, step %u, %s %d: %.17g, the rule says %.17g\n", name, t, what, i, got,
+           expected);
+    return false;
+}
+
+static bool same_tensor(const char *name, const Program *program, const Vectors *at,
+                        const Tensor *p, int64_t offset, uint32_t t) {
+    for (int i = 0; i < count_of(p); i++) {
+        if (!near(name, "element", t, i, at->param[offset + i], p->at[i].w)) return false;
+        if (program->weights >= 0 &&
+            !near(name, "weight", t, i, at->state[program->weights][offset + i],
+                  p->at[i].evaluated))
             return false;
+    }
+    return true;
+}
+
+static bool follow(const char *name, Rule rule, TensorRule tensor, const Program *program) {
+    Vectors at = {0};
+    Tensor tensors[TENSORS] = {{.rows = ROWS, .columns = COLUMNS, .matrix = true},
+                               {.rows = ROWS, .columns = 1},
+                               {.rows = COLUMNS, .columns = ROWS, .matrix = true}};
+    run_graph(program->init, &at, 0);
+    for (int k = 0; k < TENSORS; k++)
+        for (int i = 0; i < count_of(&tensors[k]); i++)
+            at.param[program->params.at[k].offset + i] = tensors[k].at[i].w =
+                0.4 * i - 1.3 + 0.03 * k * i * i;
+    for (uint32_t t = 0; t < STEPS; t++) {
+        run_graph(program->train, &at, t);
+        for (int k = 0; k < TENSORS; k++) {
+            reference_step(&tensors[k], rule, tensor, t);
+            if (!same_tensor(name, program, &at, &tensors[k], program->params.at[k].offset, t))
+                return false;
         }
     }
     return true;
 }
 
-static bool check_rule(const char *name, const char *arguments, Rule rule) {
+static bool check_rule(const char *name, const char *arguments, Rule rule, TensorRule tensor) {
     char path[] = "/tmp/tune-optimizer-XXXXXX.tune";
     int descriptor = mkstemps(path, 5);
     if (descriptor < 0) return false;
     dprintf(descriptor, program_text, name, arguments);
     close(descriptor);
     Compilation compilation = {0};
-    const Graph *graph = train_graph(&compilation, path);
-    bool passed = graph && follow(name, rule, compilation.variants.at[0].program->init, graph);
+    const Program *program = compiled(&compilation, path);
+    bool passed = program && follow(name, rule, tensor, program);
     if (!passed) printf("FAILED: optim.%s\n", name);
     compilation_release(&compilation);
     unlink(path);
@@ -201,8 +383,9 @@ static bool check_rule(const char *name, const char *arguments, Rule rule) {
 int main(void) {
     bool passed = true;
     for (uint32_t i = 0; i < OPTIMIZERS; i++)
-        passed =
-            check_rule(optimizers[i].name, optimizers[i].arguments, optimizers[i].rule) && passed;
+        passed = check_rule(optimizers[i].name, optimizers[i].arguments, optimizers[i].rule,
+                            optimizers[i].tensor) &&
+                 passed;
     if (passed) printf("%d optimizers, %d steps each, follow their rules\n", OPTIMIZERS, STEPS);
     return !passed;
 }
