@@ -476,6 +476,21 @@ static bool check(const Case *c, const RunKernel *kernel, Device *device, uint64
     return passed;
 }
 
+/* Sums are in registers, where they belong. */
+static bool check_registers(Nvrtc *nvrtc, const RunKernel *kernel, Arena *arena) {
+    CudaImage image;
+    const char *problem = nvrtc_compile(nvrtc, "plane", kernel->cuda, "sm_90", &image, arena);
+    if (problem) printf("FAILED: %s\n", problem);
+    if (problem) return false;
+    const CudaResources *use = &image.resources;
+    printf("%u registers, %u bytes shared\n", use->registers, use->shared_bytes);
+    bool spills = use->spill_stores || use->spill_loads || use->stack_bytes;
+    if (spills) printf("FAILED: %u bytes of the stack\n%s", use->stack_bytes, kernel->cuda);
+    if (use->shared_bytes != kernel->kernel->gpu.shared_bytes)
+        printf("FAILED: %u bytes shared are scheduled\n", kernel->kernel->gpu.shared_bytes);
+    return !spills && use->shared_bytes == kernel->kernel->gpu.shared_bytes;
+}
+
 int main(void) {
     Arena *arena = arena_new();
     const char *problem;
@@ -495,7 +510,8 @@ int main(void) {
     }
     bool compiled = passed = passed && run_compile(nvrtc, device, kernels, SHAPES);
     for (uint32_t i = 0; i < SHAPES && compiled; i++)
-        passed = check(&cases[i], &kernels[i], device, i) && passed;
+        passed = check(&cases[i], &kernels[i], device, i) &&
+                 check_registers(nvrtc, &kernels[i], arena) && passed;
     printf("%d planes, %d trials each\n", SHAPES, TRIALS);
     run_release(kernels, SHAPES);
     device_free(device);
