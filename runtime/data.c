@@ -99,7 +99,8 @@ bool data_load(const TuneData *info, const char *directory, DataSet *set, Fail *
     *set = (DataSet){.info = info};
     set->fields = calloc(info->field_count, sizeof *set->fields);
     if (!set->fields) return fail_set(fail, "not enough memory");
-    if (read_fields(set, directory, fail) && data_split(set, fail)) return true;
+    if (read_fields(set, directory, fail) && data_split(set, fail) && data_standardise(set, fail))
+        return true;
     data_release(set);
     return false;
 }

@@ -285,7 +285,8 @@ static bool fail_missing(Csv *csv, const char *cell, uint32_t column) {
         fail_set(csv->fail, "the value is missing ('%s')", cell);
     else
         fail_set(csv->fail, "the value is missing");
-    fail_help(csv->fail, "fill it in, or remove the line");
+    fail_help(csv->fail, "fill it in, remove the line, or say what stands for it: "
+                         "column(…, missing: 0)");
     return fail_cell(csv, column);
 }
 
@@ -312,6 +313,7 @@ static bool store_category(Csv *csv, const TuneField *field, const char *cell, u
 static bool store_number(Csv *csv, const TuneField *field, const char *cell, uint32_t column,
                          void *to, uint64_t at) {
     char shape[DATA_SHAPE_TEXT], *end;
+    if (is_missing(cell) && field->has_missing) return data_store_missing(field, to, at);
     if (is_missing(cell)) return fail_missing(csv, cell, column);
     double value = strtod(cell, &end);
     if (end == cell || *end != '\0') {

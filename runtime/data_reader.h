@@ -11,7 +11,7 @@
  *             └─ data_generate.c                 no file
  *
  * A reader allocates set->fields[f] with data_allocate and sets set->examples; data.c releases
- * them, also after a failure, and does the rest (splits, order). */
+ * them, also after a failure, and does the rest (splits, order, data_standardise.c). */
 #ifndef TUNE_RUNTIME_DATA_READER_H
 #define TUNE_RUNTIME_DATA_READER_H
 
@@ -32,6 +32,11 @@ bool data_generate(DataSet *set, Fail *fail);
 /* Splits from set->info and set->examples: sizes, starts and the order. Fails when they do not fit.
  */
 bool data_split(DataSet *set, Fail *fail);
+
+/* What the program asks to be done with columns once the training split is known. */
+bool data_standardise(DataSet *set, Fail *fail);
+/* Marks a value that is missing, until then. True. */
+bool data_store_missing(const TuneField *field, void *to, uint64_t at);
 
 /* "directory/file", or `file` itself when it is absolute; malloc'd, NULL without memory. */
 char *data_path(const char *directory, const char *file);

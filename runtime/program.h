@@ -83,6 +83,9 @@ typedef struct {
     const char *array;              /* npz, safetensors: name in the data set's file; else NULL */
     const char *const *columns;     /* csv */
     uint32_t column_count;
+    bool standardised; /* by mean and deviation of each column in the training split */
+    bool has_missing;  /* csv: … a value that is missing is `missing`, behind that */
+    double missing;
 } TuneField;
 
 typedef enum {
@@ -107,7 +110,7 @@ typedef struct {
     bool has_split[TUNE_SPLITS], fractions, shuffle;
     double split[TUNE_SPLITS]; /* examples, or fractions of them */
     uint64_t seed;
-    const char *file; /* csv, npz, safetensors: name below --data; else NULL */
+    const char *file;         /* csv, npz, safetensors: name below --data; else NULL */
     const char *const *files; /* text, bytes, tokens, lines: names or patterns below --data */
     uint32_t file_count;
     uint32_t token_bytes; /* tokens: 2 or 4 of each, little-endian */

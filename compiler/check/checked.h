@@ -70,6 +70,9 @@ typedef struct {
     const char *array;        /* npz, safetensors: name in the data set's file; else NULL */
     const char **columns;     /* csv: header names or 1-based numbers as text */
     uint32_t column_count;
+    bool standardised; /* csv: by the mean and deviation of the training split */
+    bool has_missing;  /* csv: what is missing is `missing`, not a mistake */
+    double missing;
     Span span;
 } Field;
 typedef Vec(Field) FieldList;
@@ -105,7 +108,7 @@ typedef struct {
     double split[SPLIT_COUNT]; /* counts or fractions */
     uint64_t seed;             /* of generation, or of the shuffle before splitting */
     bool shuffle;
-    const char *file; /* csv, npz, safetensors: the file of all fields; else NULL */
+    const char *file;   /* csv, npz, safetensors: the file of all fields; else NULL */
     const char **files; /* text, bytes, tokens, lines: names and patterns */
     uint32_t file_count;
     uint32_t token_bytes; /* tokens: 2 or 4 */

@@ -34,6 +34,8 @@ static void print_field(const Field *field, Text *out) {
     if (field->array) text_printf(out, " from %s", field->array);
     for (uint32_t i = 0; i < field->column_count; i++)
         text_printf(out, "%s%s", i ? ", " : " from ", field->columns[i]);
+    if (field->standardised) text_add(out, ", standardised");
+    if (field->has_missing) text_printf(out, ", %g where it is missing", field->missing);
     text_add(out, "\n");
 }
 

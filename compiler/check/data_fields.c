@@ -63,31 +63,60 @@ static void read_dims(Checker *checker, const Node *type, Field *field) {
     }
 }
 
-/* column("a") or columns("a", "b"): texts or numbers from 1; missing: the field's own name. */
+static void read_missing(Checker *checker, const Node *argument, Field *field) {
+    const Node *value = argument->kids.at[0];
+    if (!strcmp(argument->name, "missing") && constant_value(value, &field->missing)) {
+        field->has_missing = true;
+        return;
+    }
+    Diag *diag = diag_error(checker->diags, argument->span, "this is no option of columns");
+    diag_help(diag, "there is 'missing: 0', or another number");
+}
+
+/* What is not a number has no mean, and no place for one that is missing. */
+static void check_real(Checker *checker, const Node *source, const Field *field) {
+    bool real = field->type == FIELD_F32 || field->type == FIELD_F64;
+    if (real || (!field->standardised && !field->has_missing)) return;
+    Diag *diag =
+        diag_error(checker->diags, source->span, "only columns of f32 or f64 %s",
+                   field->standardised ? "are standardised" : "have a number for what is missing");
+    diag_help(diag, "declare '%s' as f32", field->name);
+}
+
+static void read_column(Checker *checker, const Node *column, Field *field) {
+    uint64_t number = 0;
+    const char **name = &field->columns[field->column_count];
+    if (column->kind == N_ARG)
+        read_missing(checker, column, field);
+    else if (is_text(column))
+        *name = column->name;
+    else if (constant_count(checker, column, "column", 1, &number))
+        *name = arena_printf(checker->arena, "%llu", (unsigned long long)number);
+    field->column_count += column->kind != N_ARG;
+}
+
+/* column("a"), columns("a", "b") or standardised("a", "b"): texts or numbers from 1; missing: the
+ * field's own name. */
 static void read_columns(Checker *checker, const Node *source, Field *field) {
     uint32_t count = source ? argument_count(source) : 1;
     field->columns = arena_alloc(checker->arena, (count + 1) * sizeof *field->columns);
-    field->column_count = count;
     if (!source) {
-        field->columns[0] = field->name;
+        field->columns[field->column_count++] = field->name;
         return;
     }
     const Node *callee = callee_of(source);
-    bool right = source->kind == N_CALL && callee->kind == N_NAME && count > 0 &&
-                 (!strcmp(callee->name, "column") || !strcmp(callee->name, "columns"));
-    if (!right) {
+    bool right = source->kind == N_CALL && callee->kind == N_NAME && count > 0;
+    field->standardised = right && !strcmp(callee->name, "standardised");
+    if (!right || !(field->standardised || !strcmp(callee->name, "column") ||
+                    !strcmp(callee->name, "columns"))) {
         Diag *diag = diag_error(checker->diags, source->span, "a csv field is read from columns");
-        diag_help(diag, "write column(\"name\") or columns(\"first\", \"second\")");
+        diag_help(diag, "write column(\"name\"), columns(\"first\", \"second\") or "
+                        "standardised(\"first\", \"second\")");
         return;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        const Node *column = argument_at(source, i);
-        uint64_t number = 0;
-        if (is_text(column))
-            field->columns[i] = column->name;
-        else if (constant_count(checker, column, "column", 1, &number))
-            field->columns[i] = arena_printf(checker->arena, "%llu", (unsigned long long)number);
-    }
+    check_named_once(checker, source);
+    for (uint32_t i = 0; i < count; i++) read_column(checker, argument_at(source, i), field);
+    check_real(checker, source, field);
 }
 
 static void check_column_count(Checker *checker, const Node *node, const Field *field) {

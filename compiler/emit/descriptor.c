@@ -150,7 +150,10 @@ static void print_fields(Text *out, const Data *data, uint32_t number, bool f64)
         descriptor_string(out, field->array);
         reference(out, "columns", "columns", number, i, field->column_count > 0);
         reference(out, "class_names", "classes", number, i, field->class_names != NULL);
-        text_printf(out, ", .column_count = %u},\n", field->column_count);
+        text_printf(out, ", .column_count = %u, .standardised = %s", field->column_count,
+                    truth(field->standardised));
+        text_printf(out, ", .has_missing = %s, .missing = %.17g},\n", truth(field->has_missing),
+                    field->missing);
     }
     text_add(out, "};\n");
 }
