@@ -223,7 +223,8 @@ static GNode *make_window(Maker *m, GNode *a) {
                      .count = 1 + rng_below(m->rng, 5),
                      .size = 1 + rng_below(m->rng, 4),
                      .stride = 1 + rng_below(m->rng, 3),
-                     .dilation = (rng_below(m->rng, 4) ? 1 : -1) * (1 + rng_below(m->rng, 2)),
+                     .dilation =
+                         (rng_below(m->rng, 4) ? 1 : -1) * (1 + (int64_t)rng_below(m->rng, 2)),
                      .start = (int64_t)rng_below(m->rng, 7) - 4,
                      .divide = rng_below(m->rng, 2) ? 1 : 1 + rng_below(m->rng, 3)};
     return graph_window(m->graph, a, &window, nowhere);
@@ -306,7 +307,7 @@ static GNode *make_index(Maker *m, int64_t rows) {
         a = graph_binary(g, OP_MUL, tame(m, a), three, nowhere);
     }
     a = graph_cast(g, a, E_I32, nowhere);
-    if (rng_below(m->rng, 4) == 0) return a;
+    if (rng_below(m->rng, 8) == 0) return a;
     GNode *count = graph_fill(g, (double)rows, E_I32, &a->type, a->batched, nowhere);
     return graph_binary(g, OP_MOD, a, count, nowhere);
 }
@@ -320,6 +321,46 @@ static GNode *make_gather(Maker *m, GNode *table) {
     GNode *index = make_index(m, table->type.dims[0].size);
     if (index->type.rank > 3) return NULL;
     return graph_gather(m->graph, table, index, nowhere);
+}
+
+/* A product through windows, over what they show and perhaps the last axis: a convolution, with its
+ * labels and operands in any order. */
+static GNode *make_convolution(Maker *m, GNode *a) {
+    static const char letters[] = "abcdefgh";
+    Einsum einsum = {{0}, {0}, {0}};
+    GNode *seen = a->type.elem == m->graph->real ? make_window(m, a) : NULL;
+    if (seen && rng_below(m->rng, 2)) {
+        GNode *again = make_window(m, seen);
+        if (again && type_count(&again->type) <= 8000) seen = again;
+    }
+    if (!seen) return NULL;
+    uint32_t outs = 0, last = seen->type.rank - 1;
+    memcpy(einsum.a, letters, seen->type.rank);
+    Type type = {.elem = seen->type.elem};
+    for (uint32_t i = seen->batched; i <= last && type.rank < 3; i++) {
+        bool shown = seen->op == OP_WINDOW && i == seen->window.axis + 1;
+        if (!shown && rng_below(m->rng, 3)) continue;
+        einsum.b[type.rank] = letters[i];
+        type.dims[type.rank++] = seen->type.dims[i];
+    }
+    einsum.b[type.rank] = 'z';
+    type.dims[type.rank++] = (Dim){.size = 1 + rng_below(m->rng, 9)};
+    for (uint32_t i = 0; i <= last; i++)
+        if (!strchr(einsum.b, letters[i]) || rng_below(m->rng, 6) == 0)
+            einsum.out[outs++] = letters[i];
+    if (outs == MAX_RANK) return NULL;
+    einsum.out[outs] = 'z';
+    if (outs > seen->batched && rng_below(m->rng, 3) == 0) {
+        einsum.out[outs] = einsum.out[outs - 1];
+        einsum.out[outs - 1] = 'z';
+    }
+    GNode *b =
+        graph_leaf(m->graph, OP_PARAM, &type, false, true, m->graph->nodes.count, NULL, nowhere);
+    if (rng_below(m->rng, 4)) return graph_contract(m->graph, seen, b, &einsum, nowhere);
+    Einsum turned = einsum;
+    memcpy(turned.a, einsum.b, sizeof turned.a);
+    memcpy(turned.b, einsum.a, sizeof turned.b);
+    return graph_contract(m->graph, b, seen, &turned, nowhere);
 }
 
 /* Anything but a contraction: those have parameters of their own. */
@@ -341,7 +382,12 @@ static GNode *make_plain(Maker *m) {
 static GNode *make(Maker *m) {
     if (rng_below(m->rng, 10)) return make_plain(m);
     GNode *a = pick(m);
-    return rng_below(m->rng, 3) ? make_contract(m, a) : make_contract_two(m, a);
+    switch (rng_below(m->rng, 6)) {
+    case 0:
+    case 1: return make_contract_two(m, a);
+    case 2: return make_convolution(m, a);
+    default: return make_contract(m, a);
+    }
 }
 
 static void add(Maker *m, GNode *node) {
