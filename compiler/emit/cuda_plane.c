@@ -35,8 +35,12 @@ static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-static uint32_t least(uint32_t a, uint32_t b) {
-    return a < b ? a : b;
+/* Steps of a loop over `count` that are unrolled: a power of two, for about UNROLLED multiply-adds.
+ */
+static uint32_t unrolled(uint32_t count, uint32_t products) {
+    uint32_t steps = 1;
+    while (2 * steps <= count && 2 * steps * products <= UNROLLED) steps *= 2;
+    return steps;
 }
 
 static const PlanePass *pass_at(const Attention *t, uint32_t pass) {
@@ -189,8 +193,9 @@ static void print_slice_place(const Attention *t, const Slice *slice) {
     }
     cuda_line(p, "const int i = %s, j = %s;\n", slice->along_inner ? slow : fast,
               slice->along_inner ? fast : slow);
-    cuda_line(p, "[[maybe_unused]] const int %s = %s + i, %s = %s + j;\n", slice->axis_name,
-              slice->at, slice->inner_name, slice->inner_at);
+    const char *inner = strcmp(slice->inner_at, "0") ? slice->inner_at : "";
+    cuda_line(p, "[[maybe_unused]] const int %s = %s + i, %s = %s%sj;\n", slice->axis_name,
+              slice->at, slice->inner_name, inner, *inner ? " + " : "");
     p->axis[slice->axis] = extent_of(t, slice->axis) == 1 ? "0" : slice->axis_name;
     p->axis[slice->inner] = extent_of(t, slice->inner) == 1 ? "0" : slice->inner_name;
 }
@@ -211,7 +216,8 @@ static void print_slice_store(const Attention *t, const Slice *slice) {
     bool scattered = slice->vector > 1 && slice->along_inner == slice->across;
     const char *first = slice->across ? "j" : "i", *second = slice->across ? "i" : "j";
     for (uint32_t i = 0; i < 4 && scattered; i++)
-        cuda_line(p, "%s[%s + %u][%s] = next.%c;\n", slice->name, first, i, second, parts[i]);
+        cuda_line(p, slice->across ? "%s[j + %u][i] = next.%c;\n" : "%s[i + %u][j] = next.%c;\n",
+                  slice->name, i, parts[i]);
     if (scattered) return;
     if (slice->vector > 1)
         cuda_line(p, "*(float4 *)&%s[%s][%s] = next;\n", slice->name, first, second);
@@ -262,8 +268,7 @@ static void print_slice(const Attention *t, Slice slice) {
 static void print_leaf_product(const Attention *t, uint32_t number) {
     CudaPrinter *p = t->p;
     const GpuSchedule *gpu = t->gpu;
-    cuda_line(p, "#pragma unroll %u\n",
-              least(gpu->tile_k, UNROLLED / (gpu->thread_m * gpu->thread_n)));
+    cuda_line(p, "#pragma unroll %u\n", unrolled(gpu->tile_k, gpu->thread_m * gpu->thread_n));
     cuda_open(p, "for (int i = 0; i < %u; ++i)", gpu->tile_k);
     cuda_line(p, "%s a[%u], b[%u];\n", t->type, gpu->thread_m, gpu->thread_n);
     cuda_line(p, "#pragma unroll\n");
@@ -412,9 +417,9 @@ static void print_sink_product(const Attention *t, uint32_t pass, uint32_t numbe
     CudaPrinter *p = t->p;
     const GpuSchedule *gpu = t->gpu;
     const PlaneSink *sink = &pass_at(t, pass)->sinks.at[number];
-    uint32_t count = sum_count(t, sink), unroll = UNROLLED / (gpu->thread_m * count);
+    uint32_t count = sum_count(t, sink);
     const char *name = sum_name(t, pass, number);
-    cuda_line(p, "#pragma unroll %u\n", least(gpu->slice_n, unroll ? unroll : 1));
+    cuda_line(p, "#pragma unroll %u\n", unrolled(gpu->slice_n, gpu->thread_m * count));
     cuda_open(p, "for (int i = 0; i < %u; ++i)", gpu->slice_n);
     cuda_line(p, "%s a[%u], b[%u];\n", t->type, gpu->thread_m, count);
     cuda_line(p, "#pragma unroll\n");
