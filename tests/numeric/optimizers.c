@@ -4,13 +4,10 @@
  * known. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#include "compiler/pipeline.h"
-#include "tests/numeric/evaluate.h"
+#include "tests/numeric/front.h"
 
-enum { ROWS = 3, COLUMNS = 2, MOST = ROWS * COLUMNS, TENSORS = 3, STEPS = 20, STATES = 4 };
+enum { ROWS = 3, COLUMNS = 2, MOST = ROWS * COLUMNS, TENSORS = 3, STEPS = 20 };
 
 /* The hyperparameters that the study passes, by the names of the optimizers' arguments. */
 static const double lr = 0.05, mu = 0.8, beta1 = 0.85, beta2 = 0.97, rho = 0.95, epsilon = 1e-3,
@@ -277,45 +274,6 @@ static const char program_text[] = "use init, optim\n"
                                    "    precision f64\n"
                                    "}\n";
 
-/* Compiles the program up to its train graph; NULL after printing the errors. */
-static const Program *compiled(Compilation *compilation, const char *path) {
-    CompileOptions options = {.path = path, .cpu = "native", .last = PASS_UPDATE, .verify = true};
-    if (!compile(compilation, &options) || compilation->variants.at[0].broken) {
-        diags_print(compilation->diags, stdout, false);
-        return NULL;
-    }
-    return compilation->variants.at[0].program;
-}
-
-/* The flat vectors of a trial, with room for gaps. */
-enum { FLAT = 64 };
-
-typedef struct {
-    double param[FLAT], state[STATES][FLAT];
-} Vectors;
-
-static void leaf_values(void *user, const GNode *node, double *values) {
-    const Vectors *at = user;
-    const double *from = node->op == OP_STATE ? at->state[node->index] : at->param;
-    memcpy(values, from + node->offset, (size_t)type_count(&node->type) * sizeof *values);
-}
-
-/* Runs a graph and takes its outputs over. */
-static void run_graph(const Graph *graph, Vectors *at, uint32_t step) {
-    Arena *scratch = arena_new();
-    double **values =
-        evaluate(graph, &(Inputs){.leaf = leaf_values, .user = at, .step = step}, scratch);
-    for (uint32_t i = 0; i < graph->outputs.count; i++) {
-        const Output *output = &graph->outputs.at[i];
-        bool state = output->kind == OUT_STATE;
-        if (!state && output->kind != OUT_PARAM) continue;
-        double *to = state ? at->state[output->index] : at->param;
-        memcpy(to + output->offset, values[output->value->id],
-               (size_t)type_count(&output->value->type) * sizeof *to);
-    }
-    arena_free(scratch);
-}
-
 static void reference_step(Tensor *p, Rule rule, TensorRule tensor, double t) {
     double g[MOST];
     for (int i = 0; i < count_of(p); i++)
@@ -324,41 +282,33 @@ static void reference_step(Tensor *p, Rule rule, TensorRule tensor, double t) {
     for (int i = 0; i < count_of(p) && rule; i++) rule(&p->at[i], g[i], t);
 }
 
-static bool near(const char *name, const char *what, uint32_t t, int i, double got,
-                 double expected) {
-    if (fabs(got - expected) <= 1e-12 * (1 + fabs(expected))) return true;
-    printf("FAILED: %s, step %u, %s %d: %.17g, the rule says %.17g\n", name, t, what, i, got,
-           expected);
-    return false;
-}
-
-static bool same_tensor(const char *name, const Program *program, const Vectors *at,
-                        const Tensor *p, int64_t offset, uint32_t t) {
+static bool same_tensor(const Program *program, const Vectors *at, const Tensor *p, int64_t offset,
+                        uint32_t t) {
     for (int i = 0; i < count_of(p); i++) {
-        if (!near(name, "element", t, i, at->param[offset + i], p->at[i].w)) return false;
+        if (!front_near("element", t, i, at->param[offset + i], p->at[i].w, 1e-12)) return false;
         if (program->weights >= 0 &&
-            !near(name, "weight", t, i, at->state[program->weights][offset + i],
-                  p->at[i].evaluated))
+            !front_near("weight", t, i, at->state[program->weights][offset + i], p->at[i].evaluated,
+                        1e-12))
             return false;
     }
     return true;
 }
 
-static bool follow(const char *name, Rule rule, TensorRule tensor, const Program *program) {
+static bool follow(Rule rule, TensorRule tensor, const Program *program) {
     Vectors at = {0};
     Tensor tensors[TENSORS] = {{.rows = ROWS, .columns = COLUMNS, .matrix = true},
                                {.rows = ROWS, .columns = 1},
                                {.rows = COLUMNS, .columns = ROWS, .matrix = true}};
-    run_graph(program->init, &at, 0);
+    front_run(program->init, &at, 0);
     for (int k = 0; k < TENSORS; k++)
         for (int i = 0; i < count_of(&tensors[k]); i++)
             at.param[program->params.at[k].offset + i] = tensors[k].at[i].w =
                 0.4 * i - 1.3 + 0.03 * k * i * i;
     for (uint32_t t = 0; t < STEPS; t++) {
-        run_graph(program->train, &at, t);
+        front_run(program->train, &at, t);
         for (int k = 0; k < TENSORS; k++) {
             reference_step(&tensors[k], rule, tensor, t);
-            if (!same_tensor(name, program, &at, &tensors[k], program->params.at[k].offset, t))
+            if (!same_tensor(program, &at, &tensors[k], program->params.at[k].offset, t))
                 return false;
         }
     }
@@ -366,17 +316,13 @@ static bool follow(const char *name, Rule rule, TensorRule tensor, const Program
 }
 
 static bool check_rule(const char *name, const char *arguments, Rule rule, TensorRule tensor) {
-    char path[] = "/tmp/tune-optimizer-XXXXXX.tune";
-    int descriptor = mkstemps(path, 5);
-    if (descriptor < 0) return false;
-    dprintf(descriptor, program_text, name, arguments);
-    close(descriptor);
+    char text[2048];
+    snprintf(text, sizeof text, program_text, name, arguments);
     Compilation compilation = {0};
-    const Program *program = compiled(&compilation, path);
-    bool passed = program && follow(name, rule, tensor, program);
+    const Program *program = front_compile(&compilation, text);
+    bool passed = program && follow(rule, tensor, program);
     if (!passed) printf("FAILED: optim.%s\n", name);
     compilation_release(&compilation);
-    unlink(path);
     return passed;
 }
 
