@@ -260,6 +260,12 @@ static GNode *sum_reshaped(Adjoint *a, GNode *g, uint32_t axis) {
     return graph_reshape(a->graph, sum, count, dims, g->batched, a->span);
 }
 
+static GNode *sum_summed(Adjoint *a, GNode *g, uint32_t axis) {
+    uint32_t below = 0;
+    for (uint32_t kept = 0; g->axes >> below & 1 || kept++ < axis;) below++;
+    return graph_reduce(a->graph, OP_SUM, g->in[0], g->axes | 1u << below, a->span);
+}
+
 static GNode *sum_window(Adjoint *a, GNode *g, uint32_t axis) {
     Window window = g->window;
     if (axis == window.axis || axis == window.axis + 1) return NULL;
@@ -275,6 +281,7 @@ static GNode *sum_axis(Adjoint *a, GNode *g, uint32_t axis) {
     if (g->op == OP_PERMUTE) sum = sum_permuted(a, g, axis);
     if (g->op == OP_RESHAPE) sum = sum_reshaped(a, g, axis);
     if (g->op == OP_WINDOW) sum = sum_window(a, g, axis);
+    if (g->op == OP_SUM) sum = sum_summed(a, g, axis);
     return sum ? sum : graph_reduce(a->graph, OP_SUM, g, 1u << axis, a->span);
 }
 

@@ -245,7 +245,7 @@ typedef Vec(Affine *) AffineList;
 bool looks_through(const Fuser *fuser, const GNode *operand);
 bool is_made(const Fuser *fuser, const GNode *base); /* made where it is read */
 /* Of several axes for m one, and for k, of which they become parts; what runs along all of them as
- * along one is written so. False where that is not all of the epilogue. */
+ * along one is written so. False where a row of the data set is looked up along one of them. */
 bool join_parts(Builder *builder, AxisPlan *axes, const AffineList *affines);
 
 /* ---- fuse_kernel.c ---- */

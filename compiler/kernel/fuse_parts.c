@@ -69,6 +69,45 @@ static void replace_in_order(AxisPlan *axes, AxisClass class, uint32_t axis) {
     axes->class[axis] = class;
 }
 
+/* ---- what the epilogue runs along ---- */
+
+static void mark_late(const Kernel *kernel, int value, bool *late) {
+    if (value < 0 || late[value]) return;
+    const Expr *expr = &kernel->exprs.at[value];
+    late[value] = true;
+    for (uint32_t i = 0; i < 3; i++) mark_late(kernel, expr->in[i], late);
+    mark_late(kernel, expr->guard, late);
+    mark_late(kernel, expr->lookup, late);
+}
+
+/* Does all of the epilogue run along these axes as along one? */
+static bool epilogue_runs(const Builder *builder, const bool *late, const uint32_t *list,
+                          uint32_t count) {
+    const Kernel *kernel = builder->kernel;
+    for (uint32_t e = 0; e < kernel->exprs.count; e++)
+        if (late[e] && !runs_through(builder->group, &kernel->exprs.at[e].at, list, count))
+            return false;
+    for (uint32_t s = 1; s < kernel->stages.count; s++)
+        for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++)
+            if (!runs_through(builder->group, &kernel->stages.at[s].stores.at[i].at, list, count))
+                return false;
+    return true;
+}
+
+/* The outer axes of m, along which the result does not go on, become loops around. */
+static void release_outer(Builder *builder, AxisPlan *axes) {
+    const Kernel *kernel = builder->kernel;
+    uint32_t list[MAX_AXES], count = axes_of(axes, CLASS_M, list), first = 0;
+    bool *late = arena_alloc(builder->fuser->arena, kernel->exprs.count + 1);
+    for (uint32_t s = 1; s < kernel->stages.count; s++)
+        for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++)
+            mark_late(kernel, kernel->stages.at[s].stores.at[i].value, late);
+    while (first + 1 < count && !epilogue_runs(builder, late, list + first, count - first))
+        axes->class[list[first++]] = CLASS_BATCH;
+}
+
+/* ---- parts ---- */
+
 static void join_class(Group *group, AxisPlan *axes, const AffineList *affines, AxisClass class) {
     uint32_t list[MAX_AXES], count = axes_of(axes, class, list);
     if (count < 2) return;
@@ -91,34 +130,6 @@ static void join_class(Group *group, AxisPlan *axes, const AffineList *affines, 
     replace_in_order(axes, class, axis);
 }
 
-/* ---- who looks at parts ---- */
-
-static bool uses_part(const AxisPlan *axes, const Affine *at) {
-    for (uint32_t i = 0; i < axes->part_count; i++)
-        if (at->coeff[axes->parts[i]]) return true;
-    return false;
-}
-
-static bool value_uses_part(const Kernel *kernel, const AxisPlan *axes, int value) {
-    if (value < 0) return false;
-    const Expr *expr = &kernel->exprs.at[value];
-    if (uses_part(axes, &expr->at)) return true;
-    for (uint32_t i = 0; i < 3; i++)
-        if (value_uses_part(kernel, axes, expr->in[i])) return true;
-    return value_uses_part(kernel, axes, expr->guard) ||
-           value_uses_part(kernel, axes, expr->lookup);
-}
-
-static bool epilogue_uses_part(const Kernel *kernel, const AxisPlan *axes) {
-    for (uint32_t s = 1; s < kernel->stages.count; s++)
-        for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++) {
-            const Store *store = &kernel->stages.at[s].stores.at[i];
-            if (uses_part(axes, &store->at) || value_uses_part(kernel, axes, store->value))
-                return true;
-        }
-    return false;
-}
-
 /* A row of the data set is looked up along an axis with a loop. */
 static bool gathers_along_part(const Kernel *kernel, const AxisPlan *axes) {
     for (uint32_t e = 0; e < kernel->exprs.count; e++)
@@ -129,7 +140,8 @@ static bool gathers_along_part(const Kernel *kernel, const AxisPlan *axes) {
 
 bool join_parts(Builder *builder, AxisPlan *axes, const AffineList *affines) {
     if (builder->group->axis_count + 2 > MAX_AXES) return false;
+    release_outer(builder, axes);
     join_class(builder->group, axes, affines, CLASS_M);
     join_class(builder->group, axes, affines, CLASS_K);
-    return !epilogue_uses_part(builder->kernel, axes) && !gathers_along_part(builder->kernel, axes);
+    return !gathers_along_part(builder->kernel, axes);
 }

@@ -1,4 +1,4 @@
-/* Long rows, columns, totals, vectors and updates, by hand. */
+/* Long rows, columns, totals, vectors, updates and convolutions, by hand. */
 #include "tests/numeric/long_graph.h"
 
 #include "tests/numeric/random_graph.h"
@@ -136,6 +136,84 @@ static void update(Long *l, int64_t rows, int64_t columns) {
     graph_output(g, OUT_GRAD_NORM, 0, norm);
 }
 
+/* ---- windows ---- */
+
+typedef struct {
+    int64_t size, stride, dilation, padding, divide;
+} Look;
+
+static GNode *windows(Long *l, GNode *a, uint32_t axis, Look look) {
+    int64_t have = (a->type.dims[axis].size - 1) * look.divide + 1 + 2 * look.padding;
+    Window window = {.axis = axis,
+                     .count = (have - look.dilation * (look.size - 1) - 1) / look.stride + 1,
+                     .size = look.size,
+                     .stride = look.stride,
+                     .dilation = look.dilation,
+                     .start = -look.padding,
+                     .divide = look.divide};
+    return graph_window(l->graph, a, &window, nowhere);
+}
+
+/* x [n, h, w, c], weight [size, size, c, width] */
+static GNode *convolution(Long *l, GNode *x, GNode *weight, Look look) {
+    look.size = weight->type.dims[0].size;
+    Einsum einsum = {"nhiwjc", "ijco", "nhwo"};
+    GNode *seen = windows(l, windows(l, x, 1, look), 3, look);
+    return graph_contract(l->graph, seen, weight, &einsum, nowhere);
+}
+
+static GNode *max_pool(Long *l, GNode *x, Look look) {
+    return reduce(l, OP_REDUCE_MAX, windows(l, windows(l, x, 1, look), 3, look), 1u << 2 | 1u << 4);
+}
+
+static GNode *image(Long *l, int64_t h, int64_t w, int64_t channels) {
+    return param(l, 4, (int64_t[]){2, h, w, channels});
+}
+
+static GNode *filter(Long *l, int64_t size, int64_t from, int64_t to) {
+    return param(l, 4, (int64_t[]){size, size, from, to});
+}
+
+/* The values, and the gradients of a sum of sines of them with respect to all parameters. */
+static void leave_with_gradients(Long *l, GNode *y, Arena *arena) {
+    Program program = {.arena = arena, .train = l->graph, .real = l->graph->real};
+    for (uint32_t i = 0; i < l->graph->nodes.count; i++) {
+        GNode *node = l->graph->nodes.at[i];
+        if (node->op == OP_PARAM)
+            vec_push(arena, &program.params, (Parameter){.type = node->type, .node = node});
+    }
+    GNode **grads = arena_alloc(arena, program.params.count * sizeof *grads);
+    program.loss = reduce(l, OP_SUM, unary(l, OP_SIN, y), (1u << y->type.rank) - 1);
+    grad(&program, grads);
+    leave(l, y);
+    for (uint32_t i = 0; i < program.params.count; i++) leave(l, grads[i]);
+}
+
+/* A block of convolution, rectifier and pool; strides and a transposed convolution; groups with
+ * dilated windows, the weights first; channels that are not the last axis. */
+static GNode *convolutions(Long *l, uint32_t number) {
+    static const Look same = {3, 1, 1, 1, 1}, half = {3, 2, 1, 1, 1}, twice = {3, 1, 1, 1, 2};
+    static const Look sparse = {3, 1, 2, 0, 1};
+    Einsum grouped = {"gijo", "nhigj", "ngho"}, planes = {"ocj", "nchj", "noh"};
+    GNode *x, *weight, *seen;
+    switch (number) {
+    case 0:
+        x = convolution(l, image(l, 13, 11, 5), filter(l, 3, 5, 18), same);
+        return max_pool(l, binary(l, OP_MAX, x, number_like(l, 0, x)), half);
+    case 1:
+        x = convolution(l, image(l, 12, 9, 3), filter(l, 3, 3, 20), half);
+        return convolution(l, unary(l, OP_TANH, x), filter(l, 3, 20, 4), twice);
+    case 2:
+        seen = windows(l, param(l, 4, (int64_t[]){2, 23, 4, 6}), 1, sparse);
+        weight = param(l, 4, (int64_t[]){4, 3, 6, 17});
+        return graph_contract(l->graph, weight, seen, &grouped, nowhere);
+    default:
+        seen = windows(l, param(l, 3, (int64_t[]){3, 7, 41}), 2, half);
+        weight = param(l, 3, (int64_t[]){19, 7, 3});
+        return graph_contract(l->graph, weight, seen, &planes, nowhere);
+    }
+}
+
 /* ---- which ---- */
 
 static const struct {
@@ -168,6 +246,8 @@ Graph *long_graph(uint32_t number, Arena *arena) {
         many_kept_rows(&l);
     else if (number < SHAPES + 3)
         vector(&l, number == SHAPES + 1 ? 70001 : 262145);
+    else if (number >= SHAPES + 5)
+        leave_with_gradients(&l, convolutions(&l, number - SHAPES - 5), arena);
     else
         update(&l, number == SHAPES + 3 ? 100 : 30, number == SHAPES + 3 ? 200 : 40);
     return l.graph;

@@ -5,7 +5,7 @@
 
 #include "compiler/graph/graph.h"
 
-enum { LONG_GRAPHS = 24 };
+enum { LONG_GRAPHS = 28 };
 Graph *long_graph(uint32_t number, Arena *arena);
 
 #endif
