@@ -291,6 +291,7 @@ static LLVMValueRef load_pointer(Emitter *e, const Place *place) {
     uint32_t shifted = shifted_axes(e, place), at = 0;
     uint32_t scope = axes_scope(e, affine_axes(e, &place->run) | shifted);
     if (e->late[place->expr]) scope = later(scope, e->stage_scope);
+    if (x->lookup >= 0 && !place->lookup_varies) scope = later(scope, scope_of(e, x->lookup));
     uint64_t key = key_of(e, shifted);
     LLVMValueRef known = recall(e, &e->pointers[place->expr], scope, key)->value;
     if (known) return known;
