@@ -43,7 +43,8 @@ static bool labels_fit(Interp *in, const GNode *table, const GNode *index, Span 
     int64_t rows = table->type.dims[0].size;
     const GNode *base = index;
     double number;
-    while (op_info[base->op].class == CLASS_VIEW || base->op == OP_STOP) base = base->in[0];
+    while (op_info[base->op].class == CLASS_VIEW || base->op == OP_CAST || base->op == OP_STOP)
+        base = base->in[0];
     if (graph_is_fill(base, &number) && !(number >= 0 && number < (double)rows)) {
         interp_fail(in, span, "there is no row %g in a table of %" PRId64, number, rows);
         return false;

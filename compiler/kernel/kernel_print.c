@@ -361,10 +361,11 @@ static void print_types(const Kernel *kernel, Text *out) {
     for (uint32_t s = 0; s < kernel->stages.count; s++) {
         const Contraction *c = kernel->stages.at[s].contraction;
         if (!c) continue;
-        text_printf(out, "  pack %d %d along %u sums %d\n",
-                    c->pack_a ? (int)buffer_number(kernel, c->pack_a) : -1,
-                    c->pack_b ? (int)buffer_number(kernel, c->pack_b) : -1, c->pack_a_along,
-                    c->sums ? (int)buffer_number(kernel, c->sums) : -1);
+        text_printf(out, "  pack %d %d", c->pack_a ? (int)buffer_number(kernel, c->pack_a) : -1,
+                    c->pack_b ? (int)buffer_number(kernel, c->pack_b) : -1);
+        if (c->pack_a) text_printf(out, " along %u", c->pack_a_along);
+        if (c->sums) text_printf(out, " sums %u", buffer_number(kernel, c->sums));
+        text_add(out, "\n");
     }
     for (uint32_t i = 0; kernel->plane && i < kernel->plane->leaves.count; i++) {
         const Buffer *panels = kernel->plane->leaves.at[i].panels;
