@@ -63,15 +63,19 @@ static void add_variant(Build *build, uint32_t at) {
     const char *symbols[PART_COUNT];
     for (int part = 0; part < PART_COUNT; part++) {
         StepProgram *steps = forms->parts[part].steps;
+        uint64_t fingerprint = build->fingerprint;
         symbols[part] = add_steps(
             build, steps, arena_printf(compilation->program, "tune_v%u_%s", at, part_names[part]));
-        if (steps && steps->scratch_bytes > variant->scratch_bytes)
-            variant->scratch_bytes = steps->scratch_bytes;
+        int64_t *scratch =
+            part == PART_PREDICT ? &variant->predict_scratch_bytes : &variant->scratch_bytes;
+        if (part == PART_PREDICT) build->fingerprint = fingerprint; /* it changes no result */
+        if (steps && steps->scratch_bytes > *scratch) *scratch = steps->scratch_bytes;
     }
     variant->init = symbols[PART_INIT];
     variant->train = symbols[PART_TRAIN];
     variant->evaluate = symbols[PART_EVALUATE];
     variant->finish = symbols[PART_FINISH];
+    variant->predict = symbols[PART_PREDICT];
     StepProgram *train = forms->parts[PART_TRAIN].steps;
     for (uint32_t i = 0; train && i < train->kernels.count; i++)
         variant->step_flops += train->kernels.at[i]->flops;

@@ -6,7 +6,7 @@
 #include "compiler/parallel.h"
 #include "grammar/parse.h"
 
-const char *const part_names[PART_COUNT] = {"init", "train", "evaluate", "finish"};
+const char *const part_names[PART_COUNT] = {"init", "train", "evaluate", "finish", "predict"};
 const char *const pass_names[PASS_COUNT] = {"parse",    "check", "elaborate", "grad", "update",
                                             "simplify", "fuse",  "schedule",  "plan"};
 
@@ -96,6 +96,7 @@ static void front(Compilation *compilation, VariantForms *forms) {
     forms->parts[PART_TRAIN].graph = program->train;
     forms->parts[PART_EVALUATE].graph = program->evaluate;
     forms->parts[PART_FINISH].graph = program->finish;
+    forms->parts[PART_PREDICT].graph = program->predict;
     uint32_t nodes = node_count(forms);
     trace(forms, PASS_ELABORATE, "nodes", 0, nodes, start);
     verify_graphs(forms, PASS_ELABORATE, compilation);
@@ -124,7 +125,8 @@ static void trace_kernels(VariantForms *forms, Pass pass, bool gpu, uint32_t bef
 static void fuse_parts(Compilation *compilation, VariantForms *forms, bool gpu) {
     double start = now_ms();
     for (int part = 0; part < PART_COUNT; part++) {
-        if (!forms->parts[part].graph) continue;
+        bool on_gpu = gpu && part != PART_PREDICT; /* text is made on the CPU */
+        if (!forms->parts[part].graph || on_gpu != gpu) continue;
         StepProgram *steps = fuse(forms->parts[part].graph, &forms->layout,
                                   !compilation->options.no_fuse, forms->arena);
         steps->advance = part == PART_TRAIN;

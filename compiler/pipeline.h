@@ -30,7 +30,7 @@
 #include "compiler/graph/elaborate.h"
 #include "compiler/kernel/schedule.h"
 
-typedef enum { PART_INIT, PART_TRAIN, PART_EVALUATE, PART_FINISH, PART_COUNT } Part;
+typedef enum { PART_INIT, PART_TRAIN, PART_EVALUATE, PART_FINISH, PART_PREDICT, PART_COUNT } Part;
 extern const char *const part_names[PART_COUNT];
 
 typedef enum {

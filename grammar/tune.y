@@ -50,7 +50,7 @@ static void tune_error(const Span *place, Parser *parser, const char *text);
 /* words.def */
 %token USE "'use'" DATA "'data'" DEF "'def'" LAYER "'layer'" MODEL "'model'"
 %token OPTIMIZER "'optimizer'" SCHEDULE "'schedule'" INIT "'init'" STUDY "'study'"
-%token METRIC "'metric'" STATE "'state'" SPLIT "'split'"
+%token METRIC "'metric'" PREDICT "'predict'" STATE "'state'" SPLIT "'split'"
 %token GOAL "'goal'" SCIENTIFIC "'scientific'" NUISANCE "'nuisance'" FIXED "'fixed'" CLIP "'clip'"
 %token AVERAGE "'average'"
 %token SEARCH "'search'" STEPS "'steps'" EVALUATE "'evaluate'" SELECT "'select'"
@@ -200,6 +200,8 @@ statement
             { $$ = tree_build_named(parser, N_ASSIGN, @$, $1, @1, KIDS($3)); }
     | METRIC NAME '=' expression
             { $$ = tree_build_named(parser, N_METRIC, @$, $2, @2, KIDS($4)); }
+    | PREDICT NAME '=' expression
+            { $$ = tree_build_named(parser, N_PREDICT, @$, $2, @2, KIDS($4)); }
     | NAME ':' PARAM '[' dims comma ']'
             { $$ = tree_build_named(parser, N_PARAMETER, @$, $1, @1,
                      KIDS($5, tree_build_none(parser, @7))); }

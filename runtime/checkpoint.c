@@ -137,6 +137,15 @@ static void names_free(char **names, uint32_t count) {
     free(names);
 }
 
+/* Two hexadecimal digits of each: a note is text, and characters may be any bytes. */
+static char *characters_text(const DataSet *set) {
+    char *text = calloc(2 * set->character_count + 1, 1);
+    if (!text) abort();
+    for (uint32_t c = 0; c < set->character_count; c++)
+        snprintf(text + 2 * c, 3, "%02x", set->characters[c]);
+    return text;
+}
+
 enum { FIXED_NOTES = 16 };
 
 /* Everything that makes a trial, as text; numbers with 17 digits come back as the same bits. */
@@ -166,6 +175,8 @@ static uint32_t make_notes(const Study *study, const Trial *trial, double value,
     };
     memcpy(notes, fixed, sizeof fixed);
     uint32_t count = FIXED_NOTES;
+    if (study->data.characters)
+        notes[count++] = (TensorNote){file_text("characters"), characters_text(&study->data)};
     for (uint32_t h = 0; h < info->hyper_count; h++) {
         if (isnan(trial->values[h])) continue;
         char text[64];
@@ -182,7 +193,7 @@ bool checkpoint_write(const Study *study, const Trial *trial, double value, cons
                       Fail *fail) {
     uint32_t tensors_used = tensor_count(trial->variant);
     char **names = calloc(tensors_used + 1, sizeof *names);
-    TensorNote *notes = calloc(FIXED_NOTES + study->info->hyper_count, sizeof *notes);
+    TensorNote *notes = calloc(FIXED_NOTES + 1 + study->info->hyper_count, sizeof *notes);
     if (!names || !notes) abort();
     Tensor *tensors = block_tensors(study->info, trial->variant, trial->block, names);
     uint32_t note_count = make_notes(study, trial, value, notes);
@@ -328,4 +339,37 @@ bool checkpoint_read(const Study *study, const char *path, Trial *trial, Fail *f
     safetensors_release(&file);
     if (!good) fail_context(fail, "checkpoint '%s'", path);
     return good;
+}
+
+static bool parse_characters(const char *text, unsigned char characters[256], uint32_t *count,
+                             Fail *fail) {
+    static const char digits[] = "0123456789abcdef";
+    size_t length = text ? strlen(text) : 0;
+    bool good = length % 2 == 0 && length <= 512 && (!text || strspn(text, digits) == length);
+    if (!good) return fail_set(fail, "its metadata has no valid 'characters'");
+    *count = (uint32_t)(length / 2);
+    for (uint32_t c = 0; c < *count; c++)
+        characters[c] = (unsigned char)((strchr(digits, text[2 * c]) - digits) * 16 +
+                                        (strchr(digits, text[2 * c + 1]) - digits));
+    return true;
+}
+
+bool checkpoint_characters(const char *path, unsigned char characters[256], uint32_t *count,
+                           Fail *fail) {
+    TensorFile file;
+    if (!safetensors_read(path, &file, fail)) return false;
+    bool good = parse_characters(safetensors_note(&file, "characters"), characters, count, fail);
+    safetensors_release(&file);
+    return good || fail_context(fail, "checkpoint '%s'", path);
+}
+
+bool checkpoint_check_characters(const Study *study, const char *path, Fail *fail) {
+    unsigned char characters[256];
+    uint32_t count;
+    const DataSet *set = &study->data;
+    if (!checkpoint_characters(path, characters, &count, fail)) return false;
+    if (count == set->character_count && (!count || !memcmp(characters, set->characters, count)))
+        return true;
+    fail_set(fail, "the text has other characters than the one that '%s' was trained on", path);
+    return fail_help(fail, "the numbers of its classes would mean something else");
 }

@@ -9,7 +9,7 @@
  *         parameters by name, as they are evaluated; states as "optimizer.v.dense1.weight"; where
  *         averaged weights are evaluated, those being trained as "optimizer.param.dense1.weight";
  *         __metadata__: program, study, trial, step, key, hyperparameters, the metric and its
- *         value, fingerprints
+ *         value, fingerprints, the characters of a text
  *
  * The files alone determine the ranking again: value, trial and step stand in their metadata. */
 #ifndef TUNE_RUNTIME_CHECKPOINT_H
@@ -53,5 +53,12 @@ bool checkpoint_rank(const Study *study, const char *path, Kept *kept, Fail *fai
 /* Makes *trial from a file, after checking that it belongs to this program and study and is
  * complete. Its values and step are those of the file. The caller frees it with trial_free. */
 bool checkpoint_read(const Study *study, const char *path, Trial *trial, Fail *fail);
+
+/* The characters of the text that the trial was trained on, a byte for each class: what they mean
+ * stands in the file. *count 0: it was trained on something else. */
+bool checkpoint_characters(const char *path, unsigned char characters[256], uint32_t *count,
+                           Fail *fail);
+/* Fails when the study's data has other characters than the checkpoint was trained on. */
+bool checkpoint_check_characters(const Study *study, const char *path, Fail *fail);
 
 #endif

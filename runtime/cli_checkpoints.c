@@ -79,27 +79,35 @@ static json_t *ranking_json(const Ranking *ranking, const char *metric) {
     return array;
 }
 
+bool cli_rank(const Cli *cli, const Study *study, Ranking *ranking, char **directory, Fail *fail) {
+    const TuneStudy *info = study->info;
+    char *store = options_store(cli->options, cli->program, info);
+    *directory = file_text("%s/checkpoints", store);
+    free(store);
+    if (!ranking_init(ranking, info->keep, info->maximize)) abort();
+    if (offer_files(study, *directory, ranking, fail)) return true;
+    ranking_release(ranking);
+    return false;
+}
+
 bool cli_checkpoints(const Cli *cli, int *status, Fail *fail) {
     (void)status;
     Study study;
-    Ranking ranking;
+    Ranking ranking = {0};
+    char *directory;
     const Options *options = cli->options;
     if (!study_init(&study, cli->program, options->study, NULL, 0, fail)) return false;
     const TuneStudy *info = study.info;
-    if (!ranking_init(&ranking, info->keep, info->maximize)) abort();
-    char *store = options_store(options, cli->program, info);
-    char *directory = file_text("%s/checkpoints", store);
     char *metric = info->metric_count
                        ? result_metric_name(info, info->select_split, info->select_metric)
                        : file_text("-");
-    bool good = offer_files(&study, directory, &ranking, fail);
+    bool good = cli_rank(cli, &study, &ranking, &directory, fail);
     if (good && options->json)
         result_print_json(ranking_json(&ranking, metric));
     else if (good)
         print_ranking(info, &ranking, metric);
     free(metric);
     free(directory);
-    free(store);
     ranking_release(&ranking);
     study_release(&study);
     return good;

@@ -91,6 +91,7 @@ bool cli_eval(const Cli *cli, int *status, Fail *fail) {
         return false;
     bool good = checkpoint_read(&study, options->checkpoint, &trial, fail) &&
                 study_load(&study, options->data, fail) &&
+                checkpoint_check_characters(&study, options->checkpoint, fail) &&
                 evaluate_checkpoint(cli, &study, &trial, fail);
     trial_free(&trial);
     study_release(&study);

@@ -104,6 +104,7 @@ static bool run_command(const Cli *cli, int *status, Fail *fail) {
     case COMMAND_SWEEP: return cli_sweep(cli, status, fail);
     case COMMAND_TRAIN: return cli_train(cli, status, fail);
     case COMMAND_EVAL: return cli_eval(cli, status, fail);
+    case COMMAND_GENERATE: return cli_generate(cli, status, fail);
     case COMMAND_STUDIES: return cli_studies(cli, status, fail);
     case COMMAND_TRIALS: return cli_trials(cli, status, fail);
     case COMMAND_SHOW: return cli_show(cli, status, fail);

@@ -18,6 +18,7 @@ static const CommandInfo commands[COMMAND_COUNT] = {
                        "run the study, or go on with it, or print its result (the default)"},
     [COMMAND_TRAIN] = {"train", "", "one trial with the values of --set, or of --trial N"},
     [COMMAND_EVAL] = {"eval", "--checkpoint FILE", "metrics of a checkpoint on a split"},
+    [COMMAND_GENERATE] = {"generate", "", "text from a checkpoint of a model that predicts tokens"},
     [COMMAND_STUDIES] = {"studies", "", "the studies of this program and how far they are"},
     [COMMAND_TRIALS] = {"trials", "", "table of all trials of a study"},
     [COMMAND_SHOW] = {"show", "TRIAL", "one trial: its values and all of its evaluations"},
@@ -42,6 +43,11 @@ typedef enum {
     FLAG_SNAPSHOT,
     FLAG_TRIAL,
     FLAG_SET,
+    FLAG_PROMPT,
+    FLAG_LENGTH,
+    FLAG_TEMPERATURE,
+    FLAG_TOP,
+    FLAG_SEED,
     FLAG_COUNT
 } Flag;
 
@@ -75,8 +81,16 @@ static const FlagInfo flags[FLAG_COUNT] = {
     [FLAG_SNAPSHOT] = {"--snapshot", "SECONDS", FOR(SWEEP),
                        "save running trials this often (default: 30)"},
     [FLAG_TRIAL] = {"--trial", "N", FOR(TRAIN), "the values and the seed of trial N of the study"},
-    [FLAG_CHECKPOINT] = {"--checkpoint", "FILE", FOR(TRAIN) | FOR(EVAL),
-                         "the checkpoint to evaluate; train: where to write the last step's"},
+    [FLAG_CHECKPOINT] = {"--checkpoint", "FILE", FOR(TRAIN) | FOR(EVAL) | FOR(GENERATE),
+                         "the checkpoint to read (generate: or the study's best); train: where to "
+                         "write the last step's"},
+    [FLAG_PROMPT] = {"--prompt", "TEXT", FOR(GENERATE), "what the text, or each line, begins with"},
+    [FLAG_LENGTH] = {"--length", "N", FOR(GENERATE),
+                     "how many tokens to add (default: 500), or how many lines (default: 20)"},
+    [FLAG_TEMPERATURE] = {"--temperature", "T", FOR(GENERATE),
+                          "0: always the likeliest token; 1: as the model says (default: 1)"},
+    [FLAG_TOP] = {"--top-k", "K", FOR(GENERATE), "draw from the K likeliest (default: from all)"},
+    [FLAG_SEED] = {"--seed", "N", FOR(GENERATE), "the same seed, the same text (default: 1)"},
     [FLAG_SPLIT] = {"--split", "NAME", FOR(EVAL), "train, valid or test (default: test)"},
     [FLAG_JSON] = {"--json", NULL, FOR_ALL, "the result as JSON on standard output"},
     [FLAG_HELP] = {"--help", NULL, FOR_ALL, "this text"},
@@ -149,6 +163,14 @@ static bool parse_seconds(const char *flag, const char *text, double *seconds, F
     return usage(fail);
 }
 
+static bool parse_temperature(const char *text, double *temperature, Fail *fail) {
+    char *end;
+    *temperature = strtod(text, &end);
+    if (end != text && !*end && *temperature >= 0 && *temperature <= 1e6) return true;
+    fail_set(fail, "--temperature wants a number from 0, not '%s'", text);
+    return usage(fail);
+}
+
 /* "800000000", "800M", "8G": powers of 1024. */
 static bool parse_bytes(const char *flag, const char *text, uint64_t *bytes, Fail *fail) {
     static const char units[] = "KMGT";
@@ -194,6 +216,17 @@ static bool apply_flag(Options *options, Flag flag, const char *value, Fail *fai
         if (!parse_count("--trial", value, 0, UINT32_MAX - 1, &number, fail)) return false;
         options->trial = (int64_t)number;
         return true;
+    case FLAG_PROMPT: options->prompt = value; return true;
+    case FLAG_LENGTH:
+        if (!parse_count("--length", value, 0, UINT32_MAX, &number, fail)) return false;
+        options->length = (int64_t)number;
+        return true;
+    case FLAG_TEMPERATURE: return parse_temperature(value, &options->temperature, fail);
+    case FLAG_TOP:
+        if (!parse_count("--top-k", value, 1, INT32_MAX, &number, fail)) return false;
+        options->top = (uint32_t)number;
+        return true;
+    case FLAG_SEED: return parse_count("--seed", value, 0, UINT64_MAX, &options->seed, fail);
     case FLAG_COUNT: break;
     }
     return false;
@@ -239,6 +272,10 @@ bool options_parse(int count, char **arguments, Options *options, Fail *fail) {
     *options = (Options){.data = ".",
                          .split = "test",
                          .trial = -1,
+                         .prompt = "",
+                         .length = -1,
+                         .temperature = 1,
+                         .seed = 1,
                          .sync = 1,
                          .snapshot = 30,
                          .threads = pool_online()};

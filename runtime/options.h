@@ -1,6 +1,6 @@
 /* The command line of a generated program.
  *
- *     program [sweep|train|eval|studies|trials|show|checkpoints] [flags]
+ *     program [sweep|train|eval|generate|studies|trials|show|checkpoints] [flags]
  *
  * One table holds the flags, one the commands (options.c); --help is printed from them. A flag that
  * does not exist, or not for this command, is refused with the nearest one and exit status 2. */
@@ -17,6 +17,7 @@ typedef enum {
     COMMAND_SWEEP,
     COMMAND_TRAIN,
     COMMAND_EVAL,
+    COMMAND_GENERATE,
     COMMAND_STUDIES,
     COMMAND_TRIALS,
     COMMAND_SHOW,
@@ -30,13 +31,18 @@ typedef struct {
     const char *store;      /* NULL: NAME-STUDY.study */
     const char *data;       /* directory of data files */
     const char *study;      /* NULL: the only one, or all */
-    const char *checkpoint; /* eval: the file; train: where to write */
+    const char *checkpoint; /* eval, generate: the file; train: where to write */
     const char *split;      /* eval */
     uint32_t threads, wave; /* threads: at least 1; wave 0: as many as fit */
     DeviceChoice device;    /* sweep, train, eval */
     const char *dump;       /* where to write the GPU code (gpu_dump.h), or NULL */
     double sync, snapshot;  /* sweep: seconds between commits, between snapshots */
     int64_t trial;          /* train, show; -1: not given */
+    const char *prompt;     /* generate: what the text begins with */
+    int64_t length;         /* generate: tokens, or lines; -1: not given */
+    double temperature;     /* generate */
+    uint32_t top;           /* generate: how many classes are drawn from; 0: all */
+    uint64_t seed;          /* generate */
     const char **settings;  /* name=value, owned */
     uint32_t setting_count;
 } Options;

@@ -18,7 +18,8 @@ typedef enum {
     PURPOSE_SPLIT,
     PURPOSE_SAMPLE,
     PURPOSE_SEARCH,
-    PURPOSE_GENERATE
+    PURPOSE_GENERATE,
+    PURPOSE_TEXT
 } Purpose;
 void philox_key(uint64_t seed, uint64_t sub_seed, Purpose purpose, uint32_t key[2]);
 

@@ -229,8 +229,12 @@ typedef struct {
     const TuneParam *params;
     const char *const *state_names;
     TuneEntry init, train, evaluate, finish; /* NULL where there is nothing to do */
-    double step_flops;                       /* of one training step and trial */
-    const TuneGpuVariant *gpu;               /* the same programs for a GPU, or NULL */
+    /* Of one example: scores, real [predict_rows][predict_classes], into examples[0]. Row r scores
+     * token length - predict_rows + r of the data set's field. */
+    TuneEntry predict;
+    uint64_t predict_rows, predict_classes, predict_scratch_bytes;
+    double step_flops;         /* of one training step and trial */
+    const TuneGpuVariant *gpu; /* the same programs for a GPU, or NULL */
 } TuneVariant;
 
 typedef enum { TUNE_QUASIRANDOM, TUNE_RANDOM, TUNE_GRID, TUNE_POINTS } TuneSearch;

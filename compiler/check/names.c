@@ -149,6 +149,7 @@ static void check_block(Scope *scope, const Node *block);
 static unsigned places_of(NodeKind statement, const char **words) {
     switch (statement) {
     case N_METRIC: *words = "a metric belongs in a model"; return BUILTIN_IN_MODEL;
+    case N_PREDICT: *words = "a prediction belongs in a model"; return BUILTIN_IN_MODEL;
     case N_STATE: *words = "a state belongs in an optimizer"; return BUILTIN_IN_OPTIMIZER;
     case N_PARAMETER:
         *words = "a parameter belongs in a layer or a model";

@@ -271,9 +271,20 @@ static void print_entry(Text *out, const char *member, const char *symbol) {
     if (symbol) text_printf(out, ", .%s = %s", member, symbol);
 }
 
+/* Text is made by it, and no result: it has no part in the fingerprint. */
+static void print_prediction(Text *out, const DescriptorVariant *variant) {
+    const Program *program = variant->program;
+    if (!variant->predict) return;
+    print_entry(out, "predict", variant->predict);
+    text_printf(out,
+                ", .predict_rows = %" PRId64 ", .predict_classes = %" PRId64
+                ", .predict_scratch_bytes = %" PRId64,
+                program->predict_rows, program->predict_classes, variant->predict_scratch_bytes);
+}
+
 static void print_variants(Text *out, const Study *study, const DescriptorVariant *variants,
                            const DescriptorGpu *gpu, const DescriptorGpuVariant *gpu_variants,
-                           uint32_t s) {
+                           bool prediction, uint32_t s) {
     for (uint32_t v = 0; v < study->variants.count; v++) {
         print_variant_parts(out, study, &variants[v], s, v);
         if (gpu) descriptor_gpu_variant(&gpu_variants[v], gpu->sources, s, v, out);
@@ -301,6 +312,7 @@ static void print_variants(Text *out, const Study *study, const DescriptorVarian
         print_entry(out, "train", variant->train);
         print_entry(out, "evaluate", variant->evaluate);
         print_entry(out, "finish", variant->finish);
+        if (prediction) print_prediction(out, variant);
         text_printf(out, ", .step_flops = %.17g", variant->step_flops);
         if (gpu) text_printf(out, ", .gpu = &gpu_%u_%u", s, v);
         text_add(out, "},\n");
@@ -391,7 +403,7 @@ static void print_studies(Text *out, const Descriptor *descriptor) {
     for (uint32_t s = 0, first = 0; s < studies->count; s++) {
         print_hypers(out, studies->at[s], s);
         print_variants(out, studies->at[s], variants + first, gpu,
-                       gpu ? gpu->variants + first : NULL, s);
+                       gpu ? gpu->variants + first : NULL, descriptor->source_text != NULL, s);
         print_study_tables(out, studies->at[s], variants[first].program, s);
         first += studies->at[s]->variants.count;
     }
@@ -418,6 +430,7 @@ static void print_declarations(Text *out, const Descriptor *descriptor) {
             print_declaration(out, variant->train);
             print_declaration(out, variant->evaluate);
             print_declaration(out, variant->finish);
+            if (descriptor->source_text) print_declaration(out, variant->predict);
             variant++;
         }
     for (uint32_t d = 0; d < descriptor->checked->data.count; d++)

@@ -14,8 +14,8 @@
 typedef struct {
     const Program *program;
     const TrialLayout *layout;
-    const char *init, *train, *evaluate, *finish;
-    int64_t scratch_bytes;
+    const char *init, *train, *evaluate, *finish, *predict;
+    int64_t scratch_bytes, predict_scratch_bytes; /* of predict; of all others */
     double step_flops;
 } DescriptorVariant;
 

@@ -284,6 +284,80 @@ static bool elaborate_evaluate(const Interp *common) {
     return diags_error_count(in.diags) == errors;
 }
 
+/* ---- prediction ---- */
+
+static bool has_prediction(const Node *node) {
+    if (node->kind == N_PREDICT) return true;
+    for (uint32_t i = 0; i < node->kids.count; i++)
+        if (has_prediction(node->kids.at[i])) return true;
+    return false;
+}
+
+/* The field whose tokens are predicted; NULL after a message. */
+static const Field *predicted_field(Interp *in) {
+    const Data *data = in->study->data;
+    if (data && data->fields.count == 1 && data->fields.at[0].row != FIELD_ROW)
+        return &data->fields.at[0];
+    Diag *diag = diag_error(in->diags, in->prediction_span,
+                            "there are no tokens to predict in the data of the model");
+    diag_help(diag, "it is for data of text, bytes, tokens and lines");
+    return NULL;
+}
+
+/* [classes] or [rows, classes] per example: rows predict the last tokens of the field. */
+static bool is_scores(const Value *value, const Field *field) {
+    if (value->kind != V_TENSOR || !elem_is_real(value->node->type.elem)) return false;
+    uint32_t rank = example_rank(value->node);
+    const Dim *dims = example_dims(value->node);
+    if (rank < 1 || rank > 2 || dims[rank - 1].size != field->classes) return false;
+    return rank == 1 || dims[0].size <= field->dims[0];
+}
+
+static void add_prediction(Interp *in, const Field *field) {
+    Program *program = in->program;
+    Value value = in->prediction;
+    if (value.kind == V_ERROR) return;
+    if (!is_scores(&value, field)) {
+        Diag *diag = diag_error(in->diags, in->prediction_span,
+                                "what predicts tokens of '%s' has a score for each of %lld "
+                                "classes, not %s",
+                                field->name, (long long)field->classes, value_show(in, value));
+        diag_help(diag, "give scores [%lld], or [n, %lld] for the last n tokens of '%s'",
+                  (long long)field->classes, (long long)field->classes, field->name);
+        return;
+    }
+    GNode *node = value.node;
+    Dim classes = {.size = field->classes};
+    Dim rows = {.size = example_rank(node) == 2 ? example_dims(node)[0].size : 1};
+    Dim dims[] = {{.size = 1}, rows, classes};
+    node = broadcast_to(in, in->graph, node, example_rank(node), example_dims(node), true,
+                        in->prediction_span);
+    node = cast_to(in, node, in->real, in->prediction_span);
+    graph_output(in->graph, OUT_EXAMPLE, 0,
+                 graph_reshape(in->graph, node, 3, dims, true, in->prediction_span));
+    program->predict = in->graph;
+    program->predict_rows = rows.size;
+    program->predict_classes = field->classes;
+}
+
+/* The model once more, of one example; its loss and metrics are nobody's. */
+static bool elaborate_predict(const Interp *common) {
+    Program *program = common->program;
+    uint32_t errors = diags_error_count(common->diags), totals = program->totals.count;
+    if (!has_prediction(common->study->model->node)) return true;
+    Interp in = start(common, MODE_EVALUATE, "predict", 1);
+    in.predicts = true;
+    in.finish = graph_new(program->arena, "finish", in.real);
+    run_model(&in);
+    program->totals.count = totals;
+    in.graph->outputs.count = 0;
+    if (diags_error_count(in.diags) == errors && in.prediction_span.end) {
+        const Field *field = predicted_field(&in);
+        if (field) add_prediction(&in, field);
+    }
+    return diags_error_count(in.diags) == errors;
+}
+
 /* ---- entry ---- */
 
 static void set_batches(Program *program, const Study *study, const Variant *variant) {
@@ -312,6 +386,7 @@ Program *elaborate(const Checked *checked, const Study *study, const Variant *va
                      .interner = names,
                      .diags = diags,
                      .real = program->real};
-    if (!elaborate_train(&common) || !elaborate_evaluate(&common)) return NULL;
+    if (!elaborate_train(&common) || !elaborate_evaluate(&common) || !elaborate_predict(&common))
+        return NULL;
     return program;
 }

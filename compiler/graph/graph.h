@@ -97,7 +97,8 @@ typedef enum {
     OUT_GRAD_NORM, /* header.grad_norm; real, rank 0 */
     OUT_PARAM,     /* new value of the flat parameters from element `offset` on; a vector */
     OUT_STATE,     /* new value of flat state `index` from element `offset` on; a vector */
-    OUT_EXAMPLE,   /* evaluation: value per example of batch reduction `index`; real [batch] */
+    OUT_EXAMPLE,   /* evaluation: value per example of batch reduction `index`; real [batch];
+                      predict: the scores, [1, rows, classes] */
     OUT_METRIC,    /* finish: metric `index`; real, rank 0 */
     OUT_FIELD      /* generate: field `index`; [batch, …] */
 } OutputKind;
@@ -127,8 +128,8 @@ Graph *graph_new(Arena *arena, const char *name, Elem real);
 GNode *graph_const(Graph *graph, double number, Elem elem, Span span);
 GNode *graph_leaf(Graph *graph, Op op, const Type *type, bool batched, bool per_trial,
                   uint32_t index, const char *name, Span span);
-/* A field of the data set; its labels are 0 .. classes-1, or `classes` is 0. `overlap`: its rows are
- * windows of a sequence; row r begins at element r. */
+/* A field of the data set; its labels are 0 .. classes-1, or `classes` is 0. `overlap`: its rows
+ * are windows of a sequence; row r begins at element r. */
 GNode *graph_field(Graph *graph, const Type *type, uint32_t index, int64_t classes, bool overlap,
                    const char *name, Span span);
 /* FLAT_PARAM or STATE `index`: `count` elements of the flat vector from `offset` on. */
@@ -218,8 +219,9 @@ typedef struct {
     int64_t batch, evaluate_batch;
     /* NULL where there is nothing to do: no parameters, no data.
      * init: OUT_PARAM, OUT_STATE. train: forward, gradient, update. evaluate: OUT_EXAMPLE over one
-     * batch. finish: OUT_METRIC from TOTALs. */
-    Graph *init, *train, *evaluate, *finish;
+     * batch. finish: OUT_METRIC from TOTALs. predict: OUT_EXAMPLE 0, of one example. */
+    Graph *init, *train, *evaluate, *finish, *predict;
+    int64_t predict_rows, predict_classes;
     GNode *loss; /* of train, rank 0, before grad; NULL without one */
     Vec(Parameter) params;
     Vec(ParameterGroup) groups;

@@ -289,9 +289,11 @@ static const char *output_rule(const Graph *graph, const Output *output) {
     bool scalar =
         output->kind == OUT_LOSS || output->kind == OUT_GRAD_NORM || output->kind == OUT_METRIC;
     if (scalar && value->type.rank) return "this output is one number";
+    bool scores = output->kind == OUT_EXAMPLE && !strcmp(graph->name, "predict");
     bool vector =
         output->kind == OUT_PARAM || output->kind == OUT_STATE || output->kind == OUT_EXAMPLE;
-    if (vector && value->type.rank != 1) return "this output is a vector";
+    if (scores && value->type.rank != 3) return "scores are of rows and classes";
+    if (vector && !scores && value->type.rank != 1) return "this output is a vector";
     if (output->kind != OUT_FIELD && !elem_is_real(value->type.elem)) return "this output is real";
     if ((output->kind == OUT_EXAMPLE || output->kind == OUT_FIELD) && !value->batched)
         return "this output has a value per example";

@@ -448,6 +448,17 @@ static void run_metric(Interp *in, const Node *node) {
     vec_push(in->arena, &in->metric_spans, node->kids.at[0]->span);
 }
 
+static void run_predict(Interp *in, const Node *node) {
+    if (!in->predicts) return;
+    if (in->prediction_span.end) {
+        Diag *diag = interp_error(in, node->span, "the model predicts twice");
+        diag_note(diag, in->prediction_span, "first here");
+        return;
+    }
+    in->prediction = interp_expression(in, node->kids.at[0]);
+    in->prediction_span = node->kids.at[0]->span;
+}
+
 static void run_if(Interp *in, const Node *node) {
     const Node *condition = node->kids.at[0];
     Value value = interp_expression(in, condition);
@@ -497,6 +508,7 @@ static void run_statement(Interp *in, const Node *node) {
     switch (node->kind) {
     case N_ASSIGN: run_assign(in, node); break;
     case N_METRIC: run_metric(in, node); break;
+    case N_PREDICT: run_predict(in, node); break;
     case N_PARAMETER: interp_parameter(in, node); break;
     case N_RETURN:
         in->frame->result = interp_expression(in, node->kids.at[0]);

@@ -136,6 +136,9 @@ typedef struct {
     Value loss;          /* of the model; V_ERROR with `has_loss` false when there is none */
     bool has_loss;
     Span loss_span;
+    bool predicts; /* evaluate: for the predict program, whose value is */
+    Value prediction;
+    Span prediction_span; /* no bytes: there is none */
     Vec(Binding) metrics; /* evaluate */
     Vec(Span) metric_spans;
 } Interp;
