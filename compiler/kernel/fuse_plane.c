@@ -6,18 +6,21 @@
  *
  * A set of values that is closed (every use of a value is a value or a consumer) needs no memory:
  * the kernel of each consumer computes its values again, from the operands of the leaves. Without
- * one sink it is no attention, and keys that are a parameter are a classifier's: not worth it. */
+ * one contraction among the consumers it is no attention, and keys that are a parameter are a
+ * classifier's: not worth it. */
 #include "compiler/kernel/fuse.h"
 
 enum { MOST_K = 256, LEAST_SIDE = 8, LEAST_POINTS = 1024 };
 
-typedef enum { UNKNOWN, VALUE, CONSUMER } State;
+typedef enum { UNKNOWN, VALUE, DROPPED, CONSUMER } State;
+typedef enum { NOT_ASKED, NO, YES } Answer;
 
 typedef struct {
     Fuser *fuser;
     PlaneValues *plane;
     GNodeList consumers;
-    uint8_t *state; /* by id */
+    uint8_t *state;   /* by id: a State */
+    uint8_t *depends; /* by id: an Answer: is it made of leaves? */
     uint32_t leaves, sinks;
 } Finder;
 
@@ -167,67 +170,109 @@ static bool is_consumer(const Finder *f, const GNode *node, const GNode *operand
 
 /* ---- the set ---- */
 
+/* Is the node, in the plane's shape, a leaf or elementwise with one? */
+static bool has_leaf(Finder *f, GNode *node) {
+    uint8_t *answer = &f->depends[node->id];
+    if (*answer != NOT_ASKED) return *answer == YES;
+    *answer = NO;
+    if (!is_free(f, node)) return false;
+    bool found = is_leaf(f, node);
+    for (uint32_t i = 0; i < node->in_count && is_elementwise(node); i++)
+        found |= has_leaf(f, still_base(f->fuser, node->in[i]));
+    *answer = found ? YES : NO;
+    return found;
+}
+
 static void add_value(Finder *f, GNode *node) {
     f->state[node->id] = VALUE;
-    f->leaves += node->op == OP_CONTRACT;
     vec_push(f->fuser->arena, &f->plane->values, node);
 }
 
-static void add_consumer(Finder *f, GNode *node) {
-    f->state[node->id] = CONSUMER;
-    f->sinks += node->op == OP_CONTRACT;
-    vec_push(f->fuser->arena, &f->consumers, node);
+static void collect(Finder *f, GNode *node);
+
+static void collect_users(Finder *f, const GNode *node) {
+    const GNodeList *users = &info_of(f->fuser, node)->users;
+    for (uint32_t i = 0; i < users->count; i++) {
+        if (is_still(f->fuser, users->at[i]))
+            collect_users(f, users->at[i]);
+        else
+            collect(f, users->at[i]);
+    }
 }
 
-/* Every use of the node: what may be a value becomes one where `grow` says so. False when some use
- * is neither that nor a consumer. */
-static bool visit_users(Finder *f, const GNode *node, bool grow) {
+/* All that is connected by elementwise operations. What has no leaf does not connect: two layers
+ * may share a mask. */
+static void collect(Finder *f, GNode *node) {
+    if (f->state[node->id] != UNKNOWN || !has_leaf(f, node)) return;
+    add_value(f, node);
+    for (uint32_t i = 0; i < node->in_count && is_elementwise(node); i++)
+        collect(f, still_base(f->fuser, node->in[i]));
+    collect_users(f, node);
+}
+
+/* Is every use of the node a value or a consumer? */
+static bool is_closed(const Finder *f, const GNode *node) {
+    const GNodeList *users = &info_of(f->fuser, node)->users;
+    for (uint32_t i = 0; i < users->count; i++) {
+        const GNode *user = users->at[i];
+        if (f->state[user->id] == VALUE) continue;
+        bool legal = is_still(f->fuser, user) ? is_closed(f, user) : is_consumer(f, user, node);
+        if (!legal) return false;
+    }
+    return true;
+}
+
+/* What has another use is in memory, and so are its operands: the rest is the largest closed set.
+ */
+static void drop_open(Finder *f) {
+    GNodeList *values = &f->plane->values, kept = {0};
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = values->count; i-- > 0;) {
+            uint8_t *state = &f->state[values->at[i]->id];
+            if (*state != VALUE || is_closed(f, values->at[i])) continue;
+            *state = DROPPED;
+            changed = true;
+        }
+    }
+    for (uint32_t i = 0; i < values->count; i++)
+        if (f->state[values->at[i]->id] == VALUE) vec_push(f->fuser->arena, &kept, values->at[i]);
+    *values = kept;
+}
+
+/* Operands in the plane's shape without a leaf, masks, that nothing else uses. */
+static void absorb_operands(Finder *f) {
+    for (uint32_t v = 0; v < f->plane->values.count; v++) {
+        const GNode *value = f->plane->values.at[v];
+        for (uint32_t i = 0; i < value->in_count && is_elementwise(value); i++) {
+            GNode *operand = still_base(f->fuser, value->in[i]);
+            if (f->state[operand->id] != UNKNOWN || !is_free(f, operand)) continue;
+            if (is_elementwise(operand) && is_closed(f, operand)) add_value(f, operand);
+        }
+    }
+}
+
+static void find_consumers(Finder *f, const GNode *node) {
     const GNodeList *users = &info_of(f->fuser, node)->users;
     for (uint32_t i = 0; i < users->count; i++) {
         GNode *user = users->at[i];
-        if (f->state[user->id] == VALUE) continue;
-        if (is_still(f->fuser, user)) {
-            if (!visit_users(f, user, grow)) return false;
-        } else if (is_elementwise(user) && is_free(f, user) && grow) {
-            add_value(f, user);
-        } else if (!is_consumer(f, user, node)) {
-            return false;
-        } else if (f->state[user->id] == UNKNOWN && grow) {
-            add_consumer(f, user);
-        }
+        if (is_still(f->fuser, user) && f->state[user->id] != VALUE) find_consumers(f, user);
+        if (is_still(f->fuser, user) || f->state[user->id] != UNKNOWN) continue;
+        f->state[user->id] = CONSUMER;
+        f->sinks += user->op == OP_CONTRACT;
+        vec_push(f->fuser->arena, &f->consumers, user);
     }
-    return true;
 }
 
-static bool grow_down(Finder *f, uint32_t from) {
-    for (uint32_t i = from; i < f->plane->values.count; i++)
-        if (!visit_users(f, f->plane->values.at[i], true)) return false;
-    return true;
-}
-
-/* Operands in the plane's shape that nothing but its values and consumers use. */
-static bool absorb_operands(Finder *f, const GNode *value) {
-    bool changed = false;
-    for (uint32_t i = 0; i < value->in_count && value->op != OP_CONTRACT; i++) {
-        GNode *operand = still_base(f->fuser, value->in[i]);
-        if (f->state[operand->id] != UNKNOWN || !is_free(f, operand)) continue;
-        if (!is_elementwise(operand) && !is_leaf(f, operand)) continue;
-        if (!visit_users(f, operand, false)) continue;
-        add_value(f, operand);
-        changed = true;
-    }
-    return changed;
-}
-
-/* False when the set is not closed. */
+/* False when the leaf itself is in memory. */
 static bool grow(Finder *f, GNode *leaf) {
-    add_value(f, leaf);
-    uint32_t from = 0;
-    for (bool changed = true; changed;) {
-        if (!grow_down(f, from)) return false;
-        from = f->plane->values.count;
-        changed = false;
-        for (uint32_t i = 0; i < from; i++) changed |= absorb_operands(f, f->plane->values.at[i]);
+    collect(f, leaf);
+    drop_open(f);
+    if (f->state[leaf->id] != VALUE) return false;
+    absorb_operands(f);
+    for (uint32_t i = 0; i < f->plane->values.count; i++) {
+        f->leaves += f->plane->values.at[i]->op == OP_CONTRACT;
+        find_consumers(f, f->plane->values.at[i]);
     }
     return true;
 }
@@ -282,6 +327,7 @@ static void find_plane(Fuser *fuser, const GNode *softmax) {
     PlaneValues *plane = arena_alloc(fuser->arena, sizeof *plane);
     Finder f = {.fuser = fuser, .plane = plane};
     f.state = arena_alloc(fuser->arena, fuser->id_limit);
+    f.depends = arena_alloc(fuser->arena, fuser->id_limit);
     if (!shape_plane(plane, softmax)) return;
     GNode *leaf = leaf_below(&f, softmax->in[0]);
     if (!leaf || !pays(plane) || !grow(&f, leaf) || !f.sinks) return;

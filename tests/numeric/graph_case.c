@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "runtime/program.h"
+#include "tests/numeric/attention_graph.h"
 #include "tests/numeric/evaluate.h"
 #include "tests/numeric/long_graph.h"
 
@@ -145,6 +146,12 @@ GraphCase graph_case_of(Graph *graph, uint64_t seed) {
 }
 
 GraphCase graph_case(uint64_t seed, Arena *arena) {
+    if (seed >= ATTENTION_SEED) {
+        Graph *graph = attention_graph((uint32_t)(seed - ATTENTION_SEED), arena);
+        GraphCase c = graph_case_of(graph, seed);
+        c.any_order = true;
+        return c;
+    }
     if (seed >= LONG_SEED)
         return graph_case_of(long_graph((uint32_t)(seed - LONG_SEED), arena), seed);
     Rng rng = {.state = seed};

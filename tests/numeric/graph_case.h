@@ -24,8 +24,9 @@ typedef struct {
                        counts */
 } GraphCase;
 
-/* From LONG_SEED on: the graphs of tests/numeric/long_graph.h. */
-enum { LONG_SEED = 1000000 };
+/* From LONG_SEED on: the graphs of tests/numeric/long_graph.h; from ATTENTION_SEED on those of
+ * tests/numeric/attention_graph.h. */
+enum { LONG_SEED = 1000000, ATTENTION_SEED = 2000000 };
 GraphCase graph_case(uint64_t seed, Arena *arena);
 /* Of a graph with FIELDs, PARAMs, STATES states and up to 2 hyperparameters. */
 GraphCase graph_case_of(Graph *graph, uint64_t seed);
