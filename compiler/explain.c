@@ -39,13 +39,22 @@ static void print_places(Compilation *compilation, const Kernel *kernel, Text *o
     }
 }
 
+static void print_plane(const Kernel *kernel, Text *out) {
+    const Axis *m = &kernel->axes[kernel->plane->m], *n = &kernel->axes[kernel->plane->n];
+    text_printf(out,
+                "attention: scores over %" PRId64 " x %" PRId64 ", never in memory:", m->extent,
+                n->extent);
+    for (uint32_t i = 0; i < kernel->fused.count; i++) text_printf(out, " %s", kernel->fused.at[i]);
+}
+
 static void print_kernel(Compilation *compilation, const Kernel *kernel, Text *out) {
     Text shape = {0};
     print_shape(kernel, &shape);
     double bytes = kernel->bytes_read + kernel->bytes_written;
     text_printf(out, "    %-36s %-14s %10.0f %10.0f %8.2f  ", kernel->name, shape.at, kernel->flops,
                 bytes, bytes > 0 ? kernel->flops / bytes : 0.0);
-    for (uint32_t i = 0; i < kernel->fused.count; i++)
+    if (kernel->plane) print_plane(kernel, out);
+    for (uint32_t i = 0; i < kernel->fused.count && !kernel->plane; i++)
         text_printf(out, "%s%s", i ? " " : "", kernel->fused.at[i]);
     print_places(compilation, kernel, out);
     text_add(out, "\n");

@@ -187,11 +187,18 @@ static const char *map_name(const Traits *traits) {
     return op_info[group->members.at[group->members.count - 1]->op].text;
 }
 
+static const char *plane_name(const Traits *traits) {
+    if (!traits->backward) return "attention_fwd";
+    bool queries = traits->group->rows == traits->group->plane->m;
+    return queries ? "attention_queries_bwd" : "attention_keys_bwd";
+}
+
 static const char *choose_name(Fuser *fuser, const Kernel *kernel, const Group *group) {
     Traits traits = find_traits(fuser, kernel, group);
     bool init = !strcmp(fuser->graph->name, "init");
     if (init) return init_name(fuser, group);
     if (has_target(fuser, group, NULL, true)) return "update";
+    if (group->plane) return plane_name(&traits);
     const char *gradient = gradient_name(fuser, group);
     if (gradient) return gradient;
     if (group->contract) return contraction_name(&traits);
