@@ -16,6 +16,9 @@
  * Each element is one accumulator, summed over ascending k: all blocks, tile shapes and orders give
  * the same bits.
  *
+ * Where n is too short for a vector (depthwise convolutions), lanes are iterations of the last
+ * outer axis instead, and every element is summed by itself.
+ *
  * Workspaces: pack_b holds a panel, block_k * tile_n elements at least, or with pack_b_whole all
  * panels of all k one after the other; pack_a holds a block of a in runs
  * along pack_a_along, at the pitch for which it has room; sums holds block_m rows of all columns,
@@ -23,6 +26,8 @@
 #include "compiler/emit/emit_contract.h"
 
 #include <assert.h>
+
+#include "compiler/emit/emit_walk.h"
 
 static int64_t extent(const Emitter *e, uint32_t axis) {
     return e->kernel->axes[axis].extent;
@@ -285,6 +290,10 @@ static void pack_all_of_b(Emitter *e, Product *p) {
 static void emit_blocks(Emitter *e, Product *p) {
     int64_t all = extent(e, p->shape->m);
     Range rows[2];
+    assert(e->lanes == 1 || e->vector_axis == (int)p->shape->n);
+    assert(!p->shape->rows_outer || !p->shape->pack_b || p->shape->pack_b_whole);
+    pack_open(e, p);
+    if (p->shape->pack_b_whole) pack_all_of_b(e, p);
     uint32_t ranges = cut(all, p->shape->block_m ? p->shape->block_m : all, rows);
     for (uint32_t i = 0; i < ranges; i++) {
         p->rows = rows[i].step;
@@ -292,6 +301,55 @@ static void emit_blocks(Emitter *e, Product *p) {
         emit_rows(e, p);
         blocks_end(e, &blocks);
     }
+    e->valid = e->lanes;
+}
+
+/* ---- lanes of the outer axis ---- */
+
+static void term_point(Emitter *e, void *context, uint32_t copy) {
+    const Product *p = context;
+    (void)copy;
+    LLVMValueRef a = emit_vector(e, p->a), b = emit_vector(e, p->b);
+    place_here(e);
+    LLVMValueRef sum = LLVMBuildLoad2(e->builder, LLVMTypeOf(a), p->slot, "");
+    LLVMBuildStore(e->builder, math_fma(e, a, b, sum), p->slot);
+}
+
+/* One element for every lane. */
+static void row_point(Emitter *e, void *context, uint32_t copy) {
+    const Product *p = context;
+    const Contraction *shape = p->shape;
+    LLVMTypeRef type = vector_of(e, elem_type(e, e->exprs[p->a].elem));
+    int64_t run = extent(e, kernel_innermost(e->kernel, shape->k));
+    (void)copy;
+    Loop loop = loop_begin(e, shape->n, 0, extent(e, shape->n), 1);
+    LLVMBuildStore(e->builder, LLVMConstNull(type), p->slot);
+    walk_stretch(e, &(Walk){.axis = shape->k,
+                            .count = extent(e, shape->k),
+                            .step = 1,
+                            .copies = run < 4 ? (uint32_t)run : 4,
+                            .unroll = 16,
+                            .point = term_point,
+                            .context = context});
+    place_here(e);
+    LLVMValueRef sum = LLVMBuildLoad2(e->builder, type, p->slot, "");
+    tile_epilogue(e, p, &(Tile){1, 1, e->valid}, &sum);
+    loop_end(e, &loop);
+}
+
+/* The vector axis is an outer one: nothing is packed, every lane sums for itself. */
+static void emit_lanes(Emitter *e, Product *p) {
+    uint32_t m = p->shape->m;
+    uint32_t valid = e->valid;
+    p->slot = stack_slot(e, vector_of(e, elem_type(e, e->exprs[p->a].elem)));
+    place_here(e);
+    walk_stretch(e, &(Walk){.axis = m,
+                            .count = extent(e, m),
+                            .step = 1,
+                            .copies = 1,
+                            .point = row_point,
+                            .context = p});
+    e->valid = valid;
 }
 
 /* ---- the stage ---- */
@@ -314,18 +372,16 @@ uint32_t emit_contraction(Emitter *e, uint32_t at) {
                  .b = shape->b,
                  .lanes = e->lanes};
     p.tile_n = shape->tile_n_vectors * p.lanes;
-    assert(e->lanes == 1 || e->vector_axis == (int)shape->n);
     e->shifted[0] = (int)shape->m;
     e->shifted[1] = (int)shape->n;
     e->shifted[2] = (int)shape->k;
     p.sums = arena_alloc(e->arena, (p.last - at + 1) * sizeof *p.sums);
     for (uint32_t i = at + 1; i <= p.last; i++)
         p.sums[i - at - 1] = sums_open(e, &e->kernel->stages.at[i], 1);
-    assert(!shape->rows_outer || !shape->pack_b || shape->pack_b_whole);
-    pack_open(e, &p);
-    if (shape->pack_b_whole) pack_all_of_b(e, &p);
-    emit_blocks(e, &p);
-    e->valid = e->lanes;
+    if (e->vector_axis >= 0 && e->vector_axis < (int)e->kernel->outer_count)
+        emit_lanes(e, &p);
+    else
+        emit_blocks(e, &p);
     for (uint32_t i = at + 1; i <= p.last; i++) sums_close(e, i, &p.sums[i - at - 1], true);
     return p.last;
 }

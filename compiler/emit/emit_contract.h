@@ -16,6 +16,7 @@ typedef struct {
     int64_t rows, terms; /* of the block being emitted */
     bool last_block;     /* of k: the epilogue follows */
     Sums *sums;          /* of the epilogue stages, from at + 1 on */
+    LLVMValueRef slot;   /* the sum, where lanes are those of an outer axis */
 } Product;
 
 /* A register tile, or with rows 0 a panel: vectors of columns, the last with `last_valid` lanes. */

@@ -73,7 +73,7 @@ void for_steps(Emitter *e, uint32_t axis, int64_t count, uint32_t step, uint32_t
     int64_t stride = (int64_t)step * copies, whole = count / stride * stride;
     if (whole) {
         Loop loop = loop_begin(e, axis, 0, whole, stride);
-        e->valid = e->lanes;
+        if (step > 1) e->valid = e->lanes;
         for (uint32_t copy = 0; copy < copies; copy++) {
             e->shift[axis] = copy * step;
             point(e, context, copy);
@@ -84,13 +84,13 @@ void for_steps(Emitter *e, uint32_t axis, int64_t count, uint32_t step, uint32_t
         Loop rest = loop_begin(e, axis, whole, count, stride);
         for (int64_t at = whole; at < count; at += step) {
             e->shift[axis] = at - whole;
-            e->valid = count - at < step ? (uint32_t)(count - at) : e->lanes;
+            if (step > 1) e->valid = count - at < step ? (uint32_t)(count - at) : e->lanes;
             point(e, context, (uint32_t)((at - whole) / step));
         }
         loop_end(e, &rest);
     }
     e->shift[axis] = 0;
-    e->valid = e->lanes;
+    if (step > 1) e->valid = e->lanes;
 }
 
 void for_vectors(Emitter *e, uint32_t axis, uint32_t copies, PointFunction point, void *context) {
@@ -106,7 +106,7 @@ static LLVMValueRef identity(const Emitter *e, Op op, Elem elem) {
     return LLVMConstInt(type, elem == E_I32 ? 0x80000000u : 0, false);
 }
 
-static LLVMValueRef stack_slot(Emitter *e, LLVMTypeRef type) {
+LLVMValueRef stack_slot(Emitter *e, LLVMTypeRef type) {
     LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(e->function);
     LLVMValueRef first = LLVMGetFirstInstruction(entry);
     if (first)

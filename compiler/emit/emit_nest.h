@@ -110,6 +110,9 @@ void for_vectors(Emitter *e, uint32_t axis, uint32_t copies, PointFunction point
 void for_steps(Emitter *e, uint32_t axis, int64_t count, uint32_t step, uint32_t copies,
                PointFunction point, void *context);
 
+/* Memory of the function's frame, which LLVM promotes to a register. */
+LLVMValueRef stack_slot(Emitter *e, LLVMTypeRef type);
+
 /* Accumulators of a stage's reductions: stack slots that LLVM promotes, set to the identities here.
  */
 typedef struct {
@@ -187,6 +190,8 @@ LLVMValueRef math_tanh(Emitter *e, LLVMValueRef x);
 LLVMValueRef math_erf(Emitter *e, LLVMValueRef x);
 LLVMValueRef math_pow(Emitter *e, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef math_fma(Emitter *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c); /* a * b + c */
+/* f32 to so many significant bits, ties to even; NaN stays */
+LLVMValueRef math_round(Emitter *e, LLVMValueRef a, uint32_t bits);
 /* Philox4x32-10; counter and key as i32 scalars or vectors, all of one type. */
 void math_philox(Emitter *e, const LLVMValueRef counter[4], const LLVMValueRef key[2],
                  LLVMValueRef out[4]);

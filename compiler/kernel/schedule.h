@@ -16,6 +16,9 @@
  *                                  `sums`; then the epilogue, or back into `sums`
  *                          with rows_outer the loops over n and m within a block change places
  *
+ *     contraction, lanes   vector_axis outer: for outer, the last one in steps of lanes: for m: for
+ *                          n: all of k, then the epilogue. Nothing is packed
+ *
  * b is packed unless it runs along n, a unless it is a plain load that no parts of axes are in.
  * Blocks are as large as the second-level cache holds, and all of m and k where that is enough. */
 #ifndef TUNE_COMPILER_KERNEL_SCHEDULE_H

@@ -215,11 +215,47 @@ static void add_workspaces(StepProgram *program, Kernel *kernel, Contraction *c,
                                 arena);
 }
 
+/* ---- vectors ---- */
+
+/* Is everything that changes with the axis a run along it? */
+static bool runs_along(const Kernel *kernel, uint32_t axis) {
+    for (uint32_t e = 0; e < kernel->exprs.count; e++) {
+        const Expr *x = &kernel->exprs.at[e];
+        if (x->kind != X_LOAD || (!x->at.coeff[axis] && x->lookup < 0)) continue;
+        int64_t divide = x->divide > 1 ? x->divide : 1;
+        if (x->at.coeff[axis] != divide || x->gather == (int)axis || x->lookup >= 0) return false;
+    }
+    for (uint32_t s = 1; s < kernel->stages.count; s++)
+        for (uint32_t i = 0; i < kernel->stages.at[s].stores.count; i++)
+            if (kernel->stages.at[s].stores.at[i].at.coeff[axis] != 1) return false;
+    return true;
+}
+
+/* n is too short for a vector, and the last outer axis longer. */
+static bool lanes_outside(const Kernel *kernel, const Contraction *c) {
+    if (!kernel->outer_count) return false;
+    uint32_t axis = kernel->outer_count - 1;
+    int64_t n = kernel->axes[c->n].extent, outer = kernel->axes[axis].extent;
+    return (n == 1 || 8 * n <= kernel->lanes) && outer > n && runs_along(kernel, axis);
+}
+
+static void set_vectors(Kernel *kernel, uint32_t axis) {
+    for (uint32_t s = 0; s < kernel->stages.count; s++) {
+        kernel->stages.at[s].vector_axis = (int)axis;
+        kernel->stages.at[s].unroll = 1;
+    }
+}
+
 void cpu_contract_schedule(StepProgram *program, Kernel *kernel, const CpuTarget *target,
                            Arena *arena) {
     Contraction *c = kernel->stages.at[0].contraction;
     const Axis *axes = kernel->axes;
     kernel->lanes = target->vector_bytes / elem_bytes(kernel->exprs.at[c->b].elem);
+    if (lanes_outside(kernel, c)) {
+        set_vectors(kernel, kernel->outer_count - 1);
+        c->tile_m = c->tile_n_vectors = 1;
+        return;
+    }
     Product p = {axes[c->m].extent, (axes[c->n].extent + kernel->lanes - 1) / kernel->lanes,
                  axes[c->k].extent};
     choose_tile(c, &p, target);
@@ -230,8 +266,5 @@ void cpu_contract_schedule(StepProgram *program, Kernel *kernel, const CpuTarget
         kernel_run(kernel, c->a, c->m, c->k) > kernel_run(kernel, c->a, c->k, c->m) ? c->m : c->k;
     schedule_blocks(kernel, c, target);
     add_workspaces(program, kernel, c, arena);
-    for (uint32_t s = 0; s < kernel->stages.count; s++) {
-        kernel->stages.at[s].vector_axis = (int)c->n;
-        kernel->stages.at[s].unroll = 1;
-    }
+    set_vectors(kernel, c->n);
 }

@@ -256,8 +256,10 @@ static double multiply_add(Elem elem, bool fused, double a, double b, double c) 
     return (double)(product + (float)c);
 }
 
+/* At the outer axes' place. */
 static void check_values(Built *built, Machine *machine, const void *out, bool fused) {
     const Kernel *kernel = built->bench.kernel;
+    const Store *store = &kernel->stages.at[1].stores.at[0];
     Elem elem = built->out->elem;
     int64_t columns = kernel->axes[built->n].extent;
     for (int64_t i = 0; i < kernel->axes[built->m].extent; i++) {
@@ -271,7 +273,7 @@ static void check_values(Built *built, Machine *machine, const void *out, bool f
                                      eval(machine, built->shape->b), total);
             }
             if (total < -0.25) total = -0.25;
-            assert_true(element(out, elem, i * columns + j) == total);
+            assert_true(element(out, elem, affine_at(machine, &store->at)) == total);
         }
     }
 }
@@ -309,7 +311,11 @@ static void check_kernel(Built *built) {
     void **at = machine.memory;
     run(at[0], at[1], at[2], at[3], at[4], at[5], at[6]);
     bool fused = make_target(built->bench.cpu, arena).shape.fma;
-    check_values(built, &machine, machine.memory[built->out->id], fused);
+    int64_t outer = kernel->outer_count ? kernel->axes[0].extent : 1;
+    for (int64_t i = 0; i < outer; i++) {
+        machine.axis[0] = i;
+        check_values(built, &machine, machine.memory[built->out->id], fused);
+    }
     for (uint32_t i = 0; i < kernel->buffers.count; i++) {
         const Buffer *buffer = kernel->buffers.at[i];
         const char *end = (char *)machine.memory[i] + buffer->count * elem_bytes(buffer->elem);
@@ -321,6 +327,44 @@ static void check_kernel(Built *built) {
 static void check(const Case *c) {
     Built built = build(c);
     check_kernel(&built);
+}
+
+/* Channels, the outer axis, apart: x [batch, h, w, c], weights [size, size, c], out [batch, h, w,
+ * c]; or the weights' gradient, of x and y [batch, h, w, c]. Lanes are channels. */
+static Built build_depthwise(const Case *c, int64_t channels) {
+    Built built = {.bench = bench_new("depthwise", c->lanes)};
+    Bench *bench = &built.bench;
+    int64_t places = c->batch * c->h * c->w, taps = c->size * c->size;
+    bool weight = c->kind == WEIGHT;
+    int step = (int)channels, row = (int)c->w * step, padding = (int)c->padding;
+    uint32_t outer = add_axis(bench, "i", channels);
+    bench->kernel->outer_count = 1;
+    built.m = add_axis(bench, "m", weight ? taps : places);
+    built.n = add_axis(bench, "n", 1);
+    built.k = add_axis(bench, "k", weight ? places : taps);
+    built.x = add_buffer(bench, "x", c->elem, places * channels);
+    built.y = add_buffer(bench, "y", c->elem, (weight ? places : taps) * channels);
+    built.out = add_buffer(bench, "out", c->elem, (weight ? taps : places) * channels);
+    uint32_t at[3], tap[3];
+    split_axis(bench, weight ? built.k : built.m, (int64_t[]){c->batch, c->h, c->w}, at);
+    split_axis(bench, weight ? built.m : built.k, (int64_t[]){1, c->size, c->size}, tap);
+    int down = inside(bench, affine(-padding, at[1], 1, tap[1], 1, -1), c->h, 1);
+    int across = inside(bench, affine(-padding, at[2], 1, tap[2], 1, -1), c->w, 1);
+    int guard = op(bench, OP_AND, E_BOOL, down, across, -1);
+    int a = load(bench, built.x,
+                 affine(-padding * (row + step), outer, 1, at[0], (int)c->h * row, at[1], row,
+                        at[2], step, tap[1], row, tap[2], step, -1));
+    bench->kernel->exprs.at[a].guard = guard;
+    int b = load(bench, built.y, affine(0, outer, 1, built.k, step, -1));
+    built.shape = arena_alloc(bench->arena, sizeof *built.shape);
+    *built.shape = (Contraction){
+        .m = built.m, .n = built.n, .k = built.k, .a = a, .b = b, .tile_m = 1, .tile_n_vectors = 1};
+    add_stage(bench, 7 << 1, (int)outer, 1)->contraction = built.shape;
+    int value = op(bench, OP_MAX, c->elem, result(bench, c->elem, 0, 0),
+                   constant(bench, c->elem, -0.25), -1);
+    Stage *stage = add_stage(bench, 3 << 1, (int)outer, 1);
+    add_store(bench, stage, built.out, affine(0, outer, 1, built.m, step, -1), value);
+    return built;
 }
 
 /* ---- cases ---- */
@@ -459,6 +503,19 @@ static void other_targets(void **unused) {
     arena_free(arena);
 }
 
+static void lanes_of_channels(void **unused) {
+    (void)unused;
+    for (Kind kind = FORWARD; kind <= WEIGHT; kind += WEIGHT)
+        for (int64_t channels = 5; channels <= 35; channels += 15) {
+            Case c = basic;
+            c.kind = kind;
+            c.size = channels == 20 ? 5 : 3;
+            c.padding = c.size / 2;
+            Built built = build_depthwise(&c, channels);
+            check_kernel(&built);
+        }
+}
+
 /* a[m, k] = table[17 numbers[m or k] + the other], 0 where the number is not in 0 .. 7. */
 static void lookups(void **unused) {
     (void)unused;
@@ -497,6 +554,7 @@ int main(void) {
         cmocka_unit_test(doubles_and_scalars),
         cmocka_unit_test(other_targets),
         cmocka_unit_test(lookups),
+        cmocka_unit_test(lanes_of_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
