@@ -246,7 +246,7 @@ static bool unary_takes(Op op, Elem elem) {
 }
 
 GNode *graph_unary(Graph *graph, Op op, GNode *a, Span span) {
-    assert(op_info[op].class == CLASS_UNARY && op != OP_CAST && op != OP_SHR);
+    assert(op_info[op].class == CLASS_UNARY && op != OP_CAST && op != OP_SHR && op != OP_ROUND);
     assert(unary_takes(op, a->type.elem));
     return elementwise(graph, op, a->type.elem, &a, 1, 0, span);
 }
@@ -259,6 +259,33 @@ GNode *graph_cast(Graph *graph, GNode *a, Elem elem, Span span) {
 GNode *graph_shr(Graph *graph, GNode *a, uint32_t bits, Span span) {
     assert(a->type.elem == E_U32 && bits < 32);
     return elementwise(graph, OP_SHR, E_U32, &a, 1, bits, span);
+}
+
+/* Has the value no more significant bits than that? Labels, one-hot ones, what is rounded. */
+static bool is_short(const GNode *a, uint32_t bits) {
+    double number, short_number;
+    if (graph_is_fill(a, &number))
+        return fold(OP_ROUND, E_F32, E_F32, &number, bits, &short_number) && short_number == number;
+    switch (a->op) {
+    case OP_ROUND: return a->index <= bits;
+    case OP_CAST: return a->in[0]->type.elem == E_BOOL;
+    case OP_SELECT: return is_short(a->in[1], bits) && is_short(a->in[2], bits);
+    case OP_NEG:
+    case OP_RESHAPE:
+    case OP_PERMUTE:
+    case OP_BROADCAST:
+    case OP_SLICE:
+    case OP_PAD:
+    case OP_WINDOW:
+    case OP_STOP: return is_short(a->in[0], bits);
+    default: return false;
+    }
+}
+
+GNode *graph_round(Graph *graph, GNode *a, uint32_t bits, Span span) {
+    assert(a->type.elem == E_F32 && bits > 1 && bits < 24);
+    if (is_short(a, bits)) return a;
+    return elementwise(graph, OP_ROUND, E_F32, &a, 1, bits, span);
 }
 
 /* a^exponent where a few multiplications say it: exact, fast and differentiable everywhere. NULL:
@@ -312,10 +339,25 @@ GNode *graph_select(Graph *graph, GNode *a, GNode *b, GNode *c, Span span) {
 
 /* ---- reductions and views ---- */
 
+/* The axes of a maximum of a maximum, of what the inner one reduces: all at once. 0 where the inner
+ * ones do not lie behind all of the outer ones: the first of equal elements counts (there are two
+ * zeros). */
+static uint32_t joined_axes(const GNode *inner, uint32_t axes) {
+    uint32_t joined = inner->axes, kept = 0, last = 0;
+    for (uint32_t i = 0; i < inner->in[0]->type.rank; i++) {
+        if (inner->axes >> i & 1 || !(axes >> kept++ & 1)) continue;
+        joined |= 1u << i;
+        last = i;
+    }
+    return inner->axes & ((1u << last) - 1) ? 0 : joined;
+}
+
 GNode *graph_reduce(Graph *graph, Op op, GNode *a, uint32_t axes, Span span) {
     assert(op_info[op].class == CLASS_REDUCE && axes < 1u << a->type.rank);
     assert(a->type.elem != E_BOOL);
     if (axes == 0) return a;
+    if (op == OP_REDUCE_MAX && a->op == OP_REDUCE_MAX && joined_axes(a, axes))
+        return graph_reduce(graph, op, a->in[0], joined_axes(a, axes), span);
     GNode draft = {.op = op,
                    .type = {.elem = a->type.elem},
                    .batched = a->batched && !(axes & 1),
@@ -419,6 +461,23 @@ GNode *graph_window(Graph *graph, GNode *a, const Window *window, Span span) {
     return node_intern(graph, &draft);
 }
 
+GNode *graph_window_pieces(Graph *graph, GNode *a, const Window *window, Span span) {
+    Dim dims[MAX_RANK];
+    int64_t start[MAX_RANK] = {0}, part = window->count * window->size;
+    uint32_t rank = a->type.rank, axis = window->axis;
+    bool beside = window->stride == window->size && (window->size == 1 || window->dilation == 1);
+    bool inside = window->start >= 0 && window->start + part <= a->type.dims[axis].size;
+    if (!beside || !inside || window->divide != 1) return NULL;
+    memcpy(dims, a->type.dims, sizeof dims);
+    start[axis] = window->start;
+    dims[axis] = (Dim){.size = part};
+    a = graph_slice(graph, a, start, dims, span);
+    for (uint32_t i = rank; i > axis + 1; i--) dims[i] = dims[i - 1];
+    dims[axis] = (Dim){.size = window->count};
+    dims[axis + 1] = (Dim){.size = window->size};
+    return graph_reshape(graph, a, rank + 1, dims, a->batched, span);
+}
+
 /* ---- contraction, gather, flat ---- */
 
 /* Sizes of the result's axes by label, from both operands; checks that they agree. */
@@ -445,6 +504,10 @@ static GNode *as_batched(Graph *graph, GNode *a, Span span) {
 GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Span span) {
     assert(strlen(einsum->a) == a->type.rank && strlen(einsum->b) == b->type.rank);
     assert(elem_is_real(a->type.elem) && a->type.elem == b->type.elem);
+    if (graph->significant) {
+        a = graph_round(graph, a, graph->significant, span);
+        b = graph_round(graph, b, graph->significant, span);
+    }
     char batch = a->batched ? einsum->a[0] : b->batched ? einsum->b[0] : 0;
     if (batch && !a->batched && einsum->a[0] == batch) a = as_batched(graph, a, span);
     if (batch && !b->batched && einsum->b[0] == batch) b = as_batched(graph, b, span);
@@ -459,7 +522,9 @@ GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Sp
     contract_dims(a, b, einsum, &draft.type);
     draft.batched = batch && strchr(einsum->out, batch);
     assert(!draft.batched || einsum->out[0] == batch);
-    return node_intern(graph, &draft);
+    GNode *node = node_intern(graph, &draft);
+    return graph->significant && node->batched ? graph_round(graph, node, graph->significant, span)
+                                               : node;
 }
 
 GNode *graph_gather(Graph *graph, GNode *table, GNode *index, Span span) {

@@ -77,7 +77,7 @@ struct GNode {
     /* attributes; unused ones are zero */
     double number;           /* CONST; FIELD of labels: how many there are */
     bool overlap;            /* FIELD */
-    uint32_t index;          /* PARAM, STATE, HYPER, FIELD, TOTAL, SHR */
+    uint32_t index;          /* PARAM, STATE, HYPER, FIELD, TOTAL, SHR, ROUND */
     int64_t offset;          /* PARAM, FLAT_PARAM, STATE: first element in the flat vector */
     uint32_t site, word;     /* RANDOM: unique per place in the program; word 0..3 */
     uint32_t axes;           /* SUM, REDUCE_MAX: bit i = axis i */
@@ -114,6 +114,7 @@ typedef Vec(Output) OutputList;
 typedef struct {
     Arena *arena;
     Elem real;
+    uint32_t significant; /* bits that a contraction's operands keep; 0: all */
     const char *name; /* "train", "evaluate", "finish", "init", "generate" */
     GNodeList nodes;
     OutputList outputs;
@@ -140,6 +141,7 @@ GNode *graph_random(Graph *graph, const Type *type, bool batched, uint32_t site,
 GNode *graph_unary(Graph *graph, Op op, GNode *a, Span span);
 GNode *graph_cast(Graph *graph, GNode *a, Elem elem, Span span);
 GNode *graph_shr(Graph *graph, GNode *a, uint32_t bits, Span span);
+GNode *graph_round(Graph *graph, GNode *a, uint32_t bits, Span span);
 GNode *graph_binary(Graph *graph, Op op, GNode *a, GNode *b, Span span);
 GNode *graph_select(Graph *graph, GNode *a, GNode *b, GNode *c, Span span);
 GNode *graph_reduce(Graph *graph, Op op, GNode *a, uint32_t axes, Span span);
@@ -151,12 +153,18 @@ GNode *graph_broadcast(Graph *graph, GNode *a, uint32_t rank, const Dim *dims, b
 GNode *graph_slice(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, Span span);
 GNode *graph_pad(Graph *graph, GNode *a, const int64_t *start, const Dim *dims, Span span);
 GNode *graph_window(Graph *graph, GNode *a, const Window *window, Span span);
+/* Windows that stand side by side within the axis, or are of one place each: the same as a part of
+ * the axis in pieces, which moves nothing. NULL where they are not such. */
+GNode *graph_window_pieces(Graph *graph, GNode *a, const Window *window, Span span);
 /* Rows of a table: table [v, rest…], index i32 [at…] -> [at…, rest…]; NaN (or -1) where the index
  * is outside of 0 .. v-1. The table is not batched. Its gradient is a contraction with the one-hot
  * index. */
 GNode *graph_gather(Graph *graph, GNode *table, GNode *index, Span span);
 /* Are all values of an index known to lie in 0 .. limit-1? */
 bool graph_is_below(const GNode *index, int64_t limit);
+/* Where the graph keeps fewer significant bits, the operands are rounded first, and so is a batched
+ * result: activations and their gradients. What is not batched, the gradients of parameters, is
+ * as it was summed. */
 GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Span span);
 GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span);
 /* A number in every element of a shape: CONST, RESHAPE to 1s, BROADCAST. */

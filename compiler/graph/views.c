@@ -123,20 +123,6 @@ static GNode *pad_rule(Graph *graph, const GNode *like, GNode *a) {
 
 /* ---- windows ---- */
 
-/* Windows of one place each, or side by side, that lie inside: a part of the axis in pieces. */
-static GNode *window_in_pieces(Graph *graph, const GNode *like, GNode *a) {
-    const Window *window = &like->window;
-    Dim dims[MAX_RANK];
-    int64_t start[MAX_RANK] = {0}, part = window->count * window->size;
-    bool beside = window->stride == window->size && (window->size == 1 || window->dilation == 1);
-    bool inside = window->start >= 0 && window->start + part <= a->type.dims[window->axis].size;
-    if (!beside || !inside || window->divide != 1) return NULL;
-    memcpy(dims, a->type.dims, sizeof dims);
-    start[window->axis] = window->start;
-    dims[window->axis] = (Dim){.size = part};
-    return shaped(graph, like, graph_slice(graph, a, start, dims, like->span));
-}
-
 /* The zeros that an axis was padded with, windows see without them. */
 static GNode *window_of_pad(Graph *graph, const GNode *like, const GNode *a) {
     Window window = like->window;
@@ -147,7 +133,7 @@ static GNode *window_of_pad(Graph *graph, const GNode *like, const GNode *a) {
 }
 
 static GNode *window_rule(Graph *graph, const GNode *like, GNode *a) {
-    GNode *pieces = window_in_pieces(graph, like, a);
+    GNode *pieces = graph_window_pieces(graph, a, &like->window, like->span);
     return !pieces && a->op == OP_PAD ? window_of_pad(graph, like, a) : pieces;
 }
 
@@ -172,21 +158,8 @@ static GNode *max_of_broadcast(Graph *graph, const GNode *like, const GNode *a) 
     return graph_reshape(graph, once, like->type.rank, like->type.dims, like->batched, like->span);
 }
 
-/* Over all of these axes at once. The first of equal ones counts (there are two zeros), so the axes
- * of the inner maximum lie behind those of the outer one. */
-static GNode *max_of_max(Graph *graph, const GNode *like, const GNode *a) {
-    uint32_t axes = a->axes, kept = 0, last = 0;
-    for (uint32_t i = 0; i < a->in[0]->type.rank; i++) {
-        if (a->axes >> i & 1) continue;
-        if (like->axes >> kept++ & 1) axes |= 1u << i, last = i;
-    }
-    if (a->axes & ((1u << last) - 1)) return NULL;
-    return graph_reduce(graph, OP_REDUCE_MAX, a->in[0], axes, like->span);
-}
-
 static GNode *reduce_rule(Graph *graph, const GNode *like, GNode *a) {
     if (reduces_single(like, a)) return shaped(graph, like, a);
-    if (like->op == OP_REDUCE_MAX && a->op == OP_REDUCE_MAX) return max_of_max(graph, like, a);
     if (like->op == OP_REDUCE_MAX && a->op == OP_BROADCAST && reduces_single(like, a->in[0]))
         return max_of_broadcast(graph, like, a);
     return NULL;
