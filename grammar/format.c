@@ -53,7 +53,8 @@ static uint32_t characters(const char *text, uint32_t bytes) {
 
 static bool ends_operand(int kind) {
     return kind == T_NAME || kind == T_NUMBER || kind == T_STRING || kind == T_TRUE ||
-           kind == T_FALSE || kind == ')' || kind == ']' || kind == '}' || kind == T_PARAM || kind == T_MOVING;
+           kind == T_FALSE || kind == ')' || kind == ']' || kind == '}' || kind == T_PARAM ||
+           kind == T_MOVING;
 }
 
 static void add_piece(Formatter *formatter, const Token *token) {

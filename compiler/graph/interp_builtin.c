@@ -10,17 +10,13 @@ static void sort_argument(BuiltinCall *call, const Argument *argument) {
     static const struct {
         const char *name;
         size_t at;
-    } slots[] = {{"axis", offsetof(BuiltinCall, axis)},
-                 {"keep", offsetof(BuiltinCall, keep)},
-                 {"like", offsetof(BuiltinCall, like)},
-                 {"limit", offsetof(BuiltinCall, limit)},
-                 {"virtual", offsetof(BuiltinCall, group)},
-                 {"size", offsetof(BuiltinCall, size)},
-                 {"stride", offsetof(BuiltinCall, stride)},
-                 {"dilation", offsetof(BuiltinCall, dilation)},
-                 {"before", offsetof(BuiltinCall, before)},
-                 {"after", offsetof(BuiltinCall, after)},
-                 {"divide", offsetof(BuiltinCall, divide)}};
+    } slots[] = {
+        {"axis", offsetof(BuiltinCall, axis)},     {"keep", offsetof(BuiltinCall, keep)},
+        {"like", offsetof(BuiltinCall, like)},     {"limit", offsetof(BuiltinCall, limit)},
+        {"virtual", offsetof(BuiltinCall, group)}, {"size", offsetof(BuiltinCall, size)},
+        {"stride", offsetof(BuiltinCall, stride)}, {"dilation", offsetof(BuiltinCall, dilation)},
+        {"before", offsetof(BuiltinCall, before)}, {"after", offsetof(BuiltinCall, after)},
+        {"divide", offsetof(BuiltinCall, divide)}};
     if (!argument->name) {
         call->at[call->count] = argument->value;
         call->spans[call->count++] = argument->span;
