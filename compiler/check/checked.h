@@ -156,6 +156,14 @@ typedef Vec(Hyper) HyperList;
 
 typedef enum { SEARCH_QUASIRANDOM, SEARCH_RANDOM, SEARCH_GRID, SEARCH_POINTS } SearchKind;
 
+/* What becomes of the tensors of a file that parameters start from; names may have one '*', which
+ * stands for the same in both. */
+typedef enum { START_RENAME, START_SKIP, START_TRANSPOSED } StartKind;
+typedef struct {
+    StartKind kind;
+    const char *from, *to; /* in the file, in the model (RENAME) */
+} StartRule;
+
 /* One structural point. choice[h] is the value number of structural hyperparameter h, or -1 where h
  * is scalar or does not exist here. Integer ranges are numbered by their grid. */
 typedef struct {
@@ -176,8 +184,11 @@ typedef struct {
     HyperList hypers;     /* in source order, children after their parent */
     NodeList schedules;   /* N_USE_SCHEDULE */
     Node *clip;           /* threshold expression, or NULL */
-    NodeList groups;      /* N_GROUP: what is special of some parameters */
-    Node *average;        /* how much of the averaged weights is kept each step, or NULL */
+    const char *start_file; /* `init from`: where parameters start, or NULL */
+    bool start_partial;     /* those that it does not have start as the model says */
+    Vec(StartRule) start_rules;
+    NodeList groups; /* N_GROUP: what is special of some parameters */
+    Node *average;   /* how much of the averaged weights is kept each step, or NULL */
 
     SearchKind search;
     uint32_t grid_levels; /* SEARCH_GRID: levels of every range, ends included (fewer where its own
@@ -198,6 +209,8 @@ typedef struct {
     uint64_t seed;
     uint32_t seeds;
     bool f64;
+    const char *precision; /* as written, or "f32" */
+    uint32_t significant;  /* bits of what contractions multiply: 8 (bf16), 11 (tf32), or 0: all */
     VariantList variants;
 } Study;
 typedef Vec(Study *) StudyList;

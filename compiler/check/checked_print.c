@@ -134,7 +134,7 @@ static void print_study(const Study *study, Text *out) {
     text_printf(out, ", seed %" PRIu64 "\n", study->search_seed);
     print_points(study, out);
     text_printf(out, "    steps %" PRIu64 ", batch %" PRIu64 ", seed %" PRIu64 ", seeds %u, %s\n",
-                study->steps, study->batch, study->seed, study->seeds, study->f64 ? "f64" : "f32");
+                study->steps, study->batch, study->seed, study->seeds, study->precision);
     print_evaluation(study, out);
     for (uint32_t i = 0; i < study->variants.count; i++)
         text_printf(out, "    variant %s\n", study->variants.at[i].name);

@@ -425,6 +425,25 @@ static void read_select(Reader *reader, const Node *node) {
     diag_help(diag, "did you mean '%s.%s'?", nearest ? nearest : "valid", metric->name);
 }
 
+static void read_precision(Reader *reader, const Node *node) {
+    static const struct {
+        const char *name;
+        bool f64;
+        uint32_t significant;
+    } names[] = {{"f32", false, 0}, {"f64", true, 0}, {"bf16", false, 8}, {"tf32", false, 11}};
+    Study *study = reader->study;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!node->name || strcmp(node->name, names[i].name) != 0) continue;
+        study->precision = names[i].name;
+        study->f64 = names[i].f64;
+        study->significant = names[i].significant;
+        return;
+    }
+    diag_help(diag_error(reader->checker->diags, node->name_span, "there is no precision '%s'",
+                         node->name ? node->name : ""),
+              "write 'precision f32', f64, bf16 or tf32");
+}
+
 static void read_small(Reader *reader, Node *node) {
     Checker *checker = reader->checker;
     Study *study = reader->study;
@@ -444,13 +463,7 @@ static void read_small(Reader *reader, Node *node) {
         diag_help(diag_error(checker->diags, node->name_span, "'%s' cannot be clipped", node->name),
                   "write 'clip norm = 1.0'");
         break;
-    case N_PRECISION:
-        study->f64 = node->name && !strcmp(node->name, "f64");
-        if (study->f64 || (node->name && !strcmp(node->name, "f32"))) break;
-        diag_help(diag_error(checker->diags, node->name_span, "there is no precision '%s'",
-                             node->name ? node->name : ""),
-                  "write 'precision f32' or 'precision f64'");
-        break;
+    case N_PRECISION: read_precision(reader, node); break;
     default: break;
     }
 }
@@ -484,6 +497,7 @@ static void read_statement(Reader *reader, Node *node) {
     case N_USE_SCHEDULE: read_schedule(reader, node); break;
     case N_GROUP: read_group(reader, node); break;
     case N_AVERAGE: read_average(reader, node); break;
+    case N_USE_INIT: read_start(reader->checker, reader->study, node); break;
     case N_EVALUATE: read_evaluate(reader, node); break;
     case N_SELECT: read_select(reader, node); break;
     case N_SEARCH:
@@ -623,7 +637,8 @@ static void read_study(Checker *checker, Decl *decl) {
                      .select_split = SPLIT_VALID,
                      .select_metric = "loss",
                      .keep = 1,
-                     .seeds = 1};
+                     .seeds = 1,
+                     .precision = "f32"};
     Reader reader = {.checker = checker, .module = decl->module, .study = study};
     Node *block = decl->node->kids.at[0];
     vec_push(checker->arena, &checker->checked->studies, study);

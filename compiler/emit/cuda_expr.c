@@ -32,6 +32,7 @@ const char *cuda_function(CudaPrinter *p, CudaFunction function) {
         [CUDA_EXP] = "exp_f32",           [CUDA_LOG] = "log_f32",
         [CUDA_TANH] = "tanh_f32",         [CUDA_ERF] = "erf_f32",
         [CUDA_SINE] = "sine_f32",         [CUDA_POW] = "pow_f32",
+        [CUDA_ROUND] = "round_f32",
         [CUDA_PHILOX] = "philox",         [CUDA_WARP_SUM] = "warp_sum",
         [CUDA_WARP_MAX] = "warp_max",     [CUDA_BLOCK_SUM] = "block_sum",
         [CUDA_BLOCK_MAX] = "block_max",   [CUDA_COLUMN_SUM] = "column_sum",
@@ -473,6 +474,9 @@ static Shown show_unary(CudaPrinter *p, const Expr *x, Shown a) {
     case OP_FLOOR: return real ? call(p, wide ? "floor" : "floorf", a.text, NULL) : a;
     case OP_NOT: return (Shown){arena_printf(p->arena, "!%s", closed(p, a)), false};
     case OP_CAST: return converted(p, a, p->kernel->exprs.at[x->in[0]].elem, x->elem);
+    case OP_ROUND:
+        return call(p, cuda_function(p, CUDA_ROUND), a.text,
+                    arena_printf(p->arena, "%u", 24 - x->index));
     case OP_SHR: return (Shown){arena_printf(p->arena, "%s >> %u", closed(p, a), x->index), true};
     default: return mathematics(p, x, a);
     }

@@ -69,6 +69,13 @@ static const FunctionText functions[CUDA_FUNCTIONS] = {
                        "    if (a >= (Real)255) return 255;\n"
                        "    return a > (Real)0 ? (unsigned char)(unsigned)a : 0;\n"
                        "}\n"},
+    [CUDA_ROUND] = {0, "// To 24 - drop significant bits, ties to even; NaN stays.\n"
+                       "static __device__ float round_f32(float a, int drop)\n"
+                       "{\n"
+                       "    const unsigned word = __float_as_uint(a);\n"
+                       "    const unsigned half = (1u << (drop - 1)) - 1u + (word >> drop & 1u);\n"
+                       "    return a != a ? a : __uint_as_float((word + half) >> drop << drop);\n"
+                       "}\n"},
     [CUDA_EXP] = {0,
                   "// e^a: Cephes' expf (Moshier, netlib.org/cephes/single).\n"
                   "static __device__ float exp_f32(float a)\n"

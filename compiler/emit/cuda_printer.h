@@ -34,6 +34,7 @@ typedef enum {
     CUDA_ERF,
     CUDA_SINE, /* and cosine */
     CUDA_POW,
+    CUDA_ROUND,
     CUDA_PHILOX,
     CUDA_WARP_SUM, /* over threads of one warp, */
     CUDA_WARP_MAX,

@@ -647,6 +647,7 @@ static LLVMValueRef apply(Emitter *e, const Expr *x, LLVMValueRef *in) {
     case OP_FLOOR: return real ? unary_real(e, "llvm.floor", in[0]) : in[0];
     case OP_NOT: return LLVMBuildNot(b, in[0], "");
     case OP_CAST: return value_cast(e, in[0], from, x->elem);
+    case OP_ROUND: return math_round(e, in[0], x->index);
     case OP_SHR: return LLVMBuildLShr(b, in[0], integer_like(LLVMTypeOf(in[0]), x->index), "");
     case OP_ADD:
         return real ? LLVMBuildFAdd(b, in[0], in[1], "") : LLVMBuildAdd(b, in[0], in[1], "");

@@ -130,6 +130,20 @@ static LLVMTypeRef i32_like(Emitter *e, LLVMValueRef x) {
     return shaped(LLVMTypeOf(x), LLVMInt32TypeInContext(e->context));
 }
 
+/* In integers: conversions to bf16 of some processors flush subnormal numbers, others do not. */
+LLVMValueRef math_round(Emitter *e, LLVMValueRef a, uint32_t bits) {
+    LLVMBuilderRef b = e->builder;
+    LLVMTypeRef type = i32_like(e, a);
+    LLVMValueRef drop = integer_like(type, 24 - bits);
+    LLVMValueRef word = LLVMBuildBitCast(b, a, type, "");
+    LLVMValueRef odd = LLVMBuildAnd(b, LLVMBuildLShr(b, word, drop, ""), integer_like(type, 1), "");
+    LLVMValueRef sum = LLVMBuildAdd(b, word, integer_like(type, (1 << (23 - bits)) - 1), "");
+    sum = LLVMBuildAdd(b, sum, odd, "");
+    sum = LLVMBuildAnd(b, sum, integer_like(type, -(1 << (24 - bits))), "");
+    LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, a, a, "");
+    return LLVMBuildSelect(b, nan, a, LLVMBuildBitCast(b, sum, LLVMTypeOf(a), ""), "");
+}
+
 /* 2^n for -126 <= n <= 127. */
 static LLVMValueRef power_of_two(Emitter *e, LLVMValueRef n, LLVMTypeRef real) {
     LLVMTypeRef type = LLVMTypeOf(n);

@@ -23,6 +23,7 @@ static GNode *apply(Graph *graph, const GNode *like, GNode **in) {
     switch (like->op) {
     case OP_CAST: return graph_cast(graph, in[0], like->type.elem, like->span);
     case OP_SHR: return graph_shr(graph, in[0], like->index, like->span);
+    case OP_ROUND: return graph_round(graph, in[0], like->index, like->span);
     case OP_SELECT: return graph_select(graph, in[0], in[1], in[2], like->span);
     default: break;
     }
@@ -108,6 +109,10 @@ static GNode *unary_rule(Graph *graph, const GNode *like, GNode *a) {
     case OP_NOT: return operand_of(a, like->op);
     case OP_ABS: return a->op == OP_ABS || a->op == OP_EXP ? a : NULL;
     case OP_FLOOR: return a->op == OP_FLOOR ? a : NULL;
+    case OP_ROUND: {
+        GNode *rounded = graph_round(graph, a, like->index, like->span);
+        return rounded == a ? a : NULL;
+    }
     case OP_CAST: return cast_rule(graph, like, a);
     default: return NULL;
     }

@@ -132,6 +132,7 @@ static Interp start(const Interp *common, InterpMode mode, const char *graph_nam
     in.batch = batch;
     in.site = FIRST_SITE;
     in.graph = graph_new(in.arena, graph_name, in.real);
+    in.graph->significant = in.study->significant;
     return in;
 }
 

@@ -2,6 +2,7 @@
 #include "compiler/graph/fold.h"
 
 #include <math.h>
+#include <string.h>
 
 double fold_round(double number, Elem elem) {
     switch (elem) {
@@ -13,6 +14,17 @@ double fold_round(double number, Elem elem) {
     case E_F64: return number;
     }
     return number;
+}
+
+static double fold_significant(double number, uint32_t bits) {
+    float narrow = (float)number;
+    uint32_t word, drop = 24 - bits;
+    if (isnan(narrow)) return number;
+    memcpy(&word, &narrow, sizeof word);
+    word += (1u << (drop - 1)) - 1 + (word >> drop & 1);
+    word = word >> drop << drop;
+    memcpy(&narrow, &word, sizeof word);
+    return (double)narrow;
 }
 
 static bool fits(double number, Elem elem) {
@@ -45,6 +57,7 @@ static bool fold_unary(Op op, Elem elem, double a, uint32_t bits, double *number
     case OP_SQRT: *number = elem == E_F32 ? (double)sqrtf((float)a) : sqrt(a); return true;
     case OP_FLOOR: *number = floor(a); return true;
     case OP_NOT: *number = a == 0; return true;
+    case OP_ROUND: *number = fold_significant(a, bits); return true;
     case OP_SHR: *number = (double)((uint32_t)a >> bits); return true;
     default: return false;
     }

@@ -8,7 +8,7 @@
 
 #include "compiler/graph/graph.h"
 
-/* `operand` is the element type of the (last) operand, `result` of the result; `bits` is of SHR.
+/* `operand` is the element type of the (last) operand, `result` of the result; `bits` is of SHR and ROUND.
  * False: not foldable. */
 bool fold(Op op, Elem operand, Elem result, const double *in, uint32_t bits, double *number);
 

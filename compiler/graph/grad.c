@@ -83,6 +83,7 @@ static GNode *unary_gradient(Reverse *r, GNode *node, GNode *g) {
         GNode *bell = unary(r, OP_EXP, unary(r, OP_NEG, binary(r, OP_MUL, a, a)));
         return binary(r, OP_MUL, g, binary(r, OP_MUL, bell, fill(r, 1.1283791670955126, bell)));
     }
+    case OP_ROUND: return g;
     case OP_CAST: return graph_cast(r->graph, g, a->type.elem, r->span);
     default: assert(!"an active unary op without a gradient"); return g;
     }

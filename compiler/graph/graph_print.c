@@ -80,6 +80,7 @@ static void print_attributes(const GNode *node, Text *out) {
         text_printf(out, " site %" PRIu32 " word %" PRIu32, node->site, node->word);
         break;
     case OP_SHR: text_printf(out, ", %" PRIu32, node->index); break;
+    case OP_ROUND: text_printf(out, " to %" PRIu32 " bits", node->index); break;
     case OP_SUM:
     case OP_REDUCE_MAX: print_axes(node->axes, out); break;
     case OP_PERMUTE: print_perm(node, out); break;

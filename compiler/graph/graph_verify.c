@@ -37,6 +37,10 @@ static const char *unary_rule(const GNode *node) {
     if (node->op == OP_CAST) return from == to ? "cast changes the element type" : NULL;
     if (from != to) return "the result has the operand's element type";
     if (node->op == OP_NOT) return to == E_BOOL ? NULL : "not takes bool";
+    if (node->op == OP_ROUND)
+        return to == E_F32 && node->index > 1 && node->index < 24
+                   ? NULL
+                   : "round takes f32 and 2 to 23 bits";
     if (node->op == OP_SHR)
         return to == E_U32 && node->index < 32 ? NULL : "shr takes u32 and 0 to 31 bits";
     if (node->op == OP_NEG || node->op == OP_ABS)

@@ -607,6 +607,7 @@ void update(Program *program, GNode **grads, const Checked *checked, const Study
                  .graph = program->train,
                  .rule = &rule,
                  .site = FIRST_SITE};
+    program->train->significant = 0; /* of contractions of an optimizer, all */
     study_frame(&in);
     GNode **flat = arena_alloc(program->arena, program->groups.count * sizeof *flat);
     for (uint32_t i = 0; i < program->groups.count; i++)

@@ -425,7 +425,8 @@ int build_operation(Builder *builder, const GNode *node, const Index *at, int gu
         in[i] = build_value(builder, node->in[i], at, guard);
         if (in[i] == FAILED) return FAILED;
     }
-    uint32_t index = node->op == OP_SHR ? node->index : info_of(builder->fuser, node)->product;
+    bool sized = node->op == OP_SHR || node->op == OP_ROUND;
+    uint32_t index = sized ? node->index : info_of(builder->fuser, node)->product;
     return add_op(builder, node->op, node->type.elem, in, node->in_count, index, node->span);
 }
 

@@ -45,6 +45,7 @@ static Traits find_traits(Fuser *fuser, const Kernel *kernel, const Group *group
 
 static const GNode *param_below(const Fuser *fuser, const GNode *node) {
     const GNode *base = view_base(fuser, node);
+    if (base->op == OP_ROUND) base = view_base(fuser, base->in[0]);
     return base->op == OP_PARAM ? base : NULL;
 }
 

@@ -74,7 +74,7 @@ static void print_op(const Printer *p, const Expr *expr) {
         if (i) text_add(p->out, ", ");
         print_operand(p, expr->in[i]);
     }
-    if (expr->op == OP_SHR) text_printf(p->out, ", %u", expr->index);
+    if (expr->op == OP_SHR || expr->op == OP_ROUND) text_printf(p->out, ", %u", expr->index);
     text_add(p->out, ")");
 }
 

@@ -78,6 +78,17 @@ static void evaluate_leaf(const GNode *node, const Inputs *inputs, double *out, 
 
 /* ---- elementwise ---- */
 
+/* Of the neighbours with so few bits the nearer one, or the even one. */
+static double significant(double a, uint32_t bits) {
+    if (a == 0 || !isfinite(a)) return a;
+    int exponent;
+    frexp(a, &exponent);
+    if (exponent < -125) exponent = -125; /* subnormal */
+    double unit = ldexp(1, exponent - (int)bits);
+    double value = rint(a / unit) * unit; /* exact but for rint, which rounds ties to even */
+    return fabs(value) >= 0x1p128 ? copysign(INFINITY, a) : value;
+}
+
 static double unary(const GNode *node, double a) {
     Elem elem = node->type.elem;
     switch (node->op) {
@@ -93,6 +104,7 @@ static double unary(const GNode *node, double a) {
     case OP_FLOOR: return floor(a);
     case OP_NOT: return a == 0;
     case OP_CAST: return elem_is_real(elem) || elem == E_BOOL ? a : trunc(a);
+    case OP_ROUND: return significant(a, node->index);
     case OP_SHR: return (double)((uint32_t)a >> node->index);
     case OP_STOP: return a;
     default: abort();
@@ -140,6 +152,7 @@ static bool is_exact(const GNode *node) {
     case OP_MAX:
     case OP_MIN:
     case OP_SELECT:
+    case OP_ROUND:
     case OP_STOP: return true;
     case OP_CAST: return !elem_is_real(node->in[0]->type.elem) && node->in[0]->type.elem != E_U32;
     default: return false;

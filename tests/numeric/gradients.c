@@ -14,6 +14,7 @@ static const Span nowhere = {0, 0};
 typedef enum {
     SMOOTH,      /* compared with finite differences */
     ZERO,        /* the gradient is zero by definition */
+    THROUGH,     /* passes as if the op were not there: a case of its own */
     SINGLE,      /* goes through f32: wide steps, wide tolerance */
     NO_GRADIENT, /* a leaf or an op that gives no real number */
     MISSING
@@ -40,6 +41,7 @@ static CaseKind case_kind(Op op) {
     case OP_OR: return NO_GRADIENT;
     case OP_FLOOR:
     case OP_STOP: return ZERO;
+    case OP_ROUND: return THROUGH;
     case OP_CAST: return SINGLE;
     case OP_PARAM:
     case OP_NEG:
@@ -512,17 +514,41 @@ static bool check_kinks(void) {
            check_kink(OP_REDUCE_MAX, (double[]){3, 1, 3}, 3, (double[]){0.5, 0, 0.5});
 }
 
+/* The gradient of a rounded product's factors is that of the rounded factors, as they were
+ * multiplied: 1.00390625 is rounded to 1 first. */
+static bool check_rounded(void) {
+    Arena *arena = arena_new();
+    Program program = {.arena = arena, .real = E_F32, .train = graph_new(arena, "train", E_F32)};
+    Rng rng = {.state = 5};
+    Case c = {.rng = &rng, .program = &program, .graph = program.train, .arena = arena};
+    Type vector = {.elem = E_F32, .rank = 1, .dims = {{.size = 2}}};
+    program.train->significant = 8;
+    GNode *a = new_param(&c, &vector), *b = new_param(&c, &vector), *grads[2];
+    program.loss = graph_contract(c.graph, a, b, &(Einsum){"k", "k", ""}, nowhere);
+    double at[2][2] = {{1.00390625, 3}, {257, 259}}, rounded[2][2] = {{1, 3}, {256, 260}};
+    for (uint32_t p = 0; p < 2; p++) memcpy(c.values.at[p], at[p], sizeof at[p]);
+    grad(&program, grads);
+    double **values = evaluate(c.graph, &(Inputs){.leaf = leaf_values, .user = &c}, arena);
+    bool passed = values[program.loss->id][0] == 256 + 3 * 260;
+    for (uint32_t p = 0; p < 2; p++)
+        passed &= !memcmp(values[grads[p]->id], rounded[1 - p], sizeof rounded[0]);
+    if (!passed) printf("FAILED: the gradient of a product that is rounded to 8 bits\n");
+    arena_free(arena);
+    return passed;
+}
+
 int main(void) {
     Count count = {0, 0};
     int cases = 0;
-    if (!check_unreached() || !check_kinks()) return 1;
+    if (!check_unreached() || !check_kinks() || !check_rounded()) return 1;
     for (Op op = 0; op < OP_COUNT; op++) {
         CaseKind kind = case_kind(op);
         if (kind == MISSING) {
             printf("FAILED: no case for the gradient of %s\n", op_info[op].text);
             return 1;
         }
-        for (uint64_t seed = 0; seed < 60 && kind != NO_GRADIENT; seed++, cases++)
+        for (uint64_t seed = 0; seed < 60 && kind != NO_GRADIENT && kind != THROUGH;
+             seed++, cases++)
             if (!check(op, seed, &count)) return 1;
     }
     printf("%d graphs, %lld partial derivatives compared, %lld near kinks left out\n", cases,

@@ -96,6 +96,8 @@ static GNode *tame(Maker *m, GNode *a) {
 static GNode *make_unary(Maker *m, GNode *a) {
     Graph *g = m->graph;
     Elem elem = a->type.elem;
+    if (elem == E_F32 && rng_below(m->rng, 10) == 0)
+        return graph_round(g, a, rng_below(m->rng, 2) ? 8 : 11, nowhere);
     if (elem == E_BOOL)
         return rng_below(m->rng, 2) ? graph_unary(g, OP_NOT, a, nowhere)
                                     : graph_cast(g, a, g->real, nowhere);

@@ -54,6 +54,7 @@ static OperationList operations_of(Elem elem, Arena *arena) {
     }
     ADD_PLAIN(elem, OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_NEG, OP_ABS, OP_FLOOR);
     if (elem == E_U32) ADD_PLAIN(elem, OP_SHR);
+    if (elem == E_F32) ADD_PLAIN(elem, OP_ROUND);
     if (!elem_is_real(elem)) return list;
     ADD_PLAIN(elem, OP_SQRT, OP_EXP, OP_LOG, OP_SIN, OP_COS, OP_TANH, OP_ERF, OP_POW);
     for (Form form = PLUS_PRODUCT; form <= PRODUCT_MINUS; form++)
@@ -69,7 +70,7 @@ static int build(Bench *bench, const Operation *o, Elem elem, int x, int y) {
     if (o->form != PLAIN) return op(bench, o->op, elem, y, fused, -1);
     if (o->op == OP_SELECT) return op(bench, o->op, elem, op(bench, OP_LT, E_BOOL, x, y, -1), y, x);
     int value = op(bench, o->op, o->to, x, arity > 1 ? y : -1, -1);
-    if (o->op == OP_SHR) bench->kernel->exprs.at[value].index = 7;
+    if (o->op == OP_SHR || o->op == OP_ROUND) bench->kernel->exprs.at[value].index = 8;
     return value;
 }
 
