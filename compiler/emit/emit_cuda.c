@@ -37,9 +37,9 @@ static bool is_reserved(const char *name) {
     return false;
 }
 
-/* v14, bits3, s0_r0, p0_r1, leaf0, score1: names of values. */
+/* v14, bits3, s0_r0, p0_r1, leaf0, score1, outer0, around1: names of values. */
 static bool is_value_name(const char *name) {
-    static const char *const words[] = {"v", "s", "p", "bits", "leaf", "score"};
+    static const char *const words[] = {"v", "s", "p", "bits", "leaf", "score", "outer", "around"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         size_t length = strlen(words[i]);
         if (!strncmp(name, words[i], length) && isdigit((unsigned char)name[length])) return true;
@@ -47,7 +47,10 @@ static bool is_value_name(const char *name) {
     return false;
 }
 
+/* The printers of tiles have their own. */
 static bool is_axis_name(const Kernel *kernel, const char *name) {
+    bool tiled = kernel->gpu.form == GPU_CONTRACT || kernel->gpu.form == GPU_PLANE;
+    if (tiled && strlen(name) == 1 && strchr("mnke", *name)) return true;
     for (uint32_t i = 0; i < kernel->axis_count + kernel->part_count; i++)
         if (!strcmp(kernel->axes[i].name, name)) return true;
     return false;

@@ -251,7 +251,7 @@ static Buffer buffer(const char *name, Elem elem, int64_t count, Space space, in
 }
 
 static void add_buffers(Case *c) {
-    static const char *const in[INPUTS] = {"q", "key", "v", "error", "most", "total", "delta"};
+    static const char *const in[INPUTS] = {"q", "k", "v", "error", "most", "total", "delta"};
     static const char *const out[RESULTS] = {"out", "out2", "out3"};
     const Shape *s = c->shape;
     int64_t queries = s->outer * s->groups * s->queries, keys = s->outer * s->keys;
