@@ -550,6 +550,55 @@ static void close_pass(PlaneEmitter *p, uint32_t number) {
     rows_end(p, &rows);
 }
 
+/* Code inside runs only where the tile has points before the mask. */
+typedef struct {
+    LLVMBasicBlockRef after;
+} Condition;
+
+/* Is the least value of `beyond` in the tile positive? */
+static LLVMValueRef is_empty(const PlaneEmitter *p) {
+    Emitter *e = p->e;
+    const Plane *plane = p->plane;
+    int64_t m = plane->beyond.coeff[plane->m], n = plane->beyond.coeff[plane->n];
+    int64_t least = plane->beyond.offset + (m < 0 ? m * (p->row_count - 1) : 0) +
+                    (n < 0 ? n * (p->column_count - 1) : 0);
+    LLVMValueRef of_m = LLVMBuildNSWMul(e->builder, p->m, i64(e, m), "");
+    LLVMValueRef of_n = LLVMBuildNSWMul(e->builder, p->n, i64(e, n), "");
+    LLVMValueRef sum = LLVMBuildNSWAdd(e->builder, of_m, of_n, "");
+    return LLVMBuildICmp(e->builder, LLVMIntSGT, sum, i64(e, -least), "");
+}
+
+static Condition condition_begin(PlaneEmitter *p) {
+    Emitter *e = p->e;
+    place_here(e);
+    LLVMValueRef empty = is_empty(p);
+    LLVMBasicBlockRef outside = e->here;
+    scope_enter(e);
+    Condition condition = {LLVMAppendBasicBlockInContext(e->context, e->function, "")};
+    LLVMInstructionEraseFromParent(LLVMGetBasicBlockTerminator(outside));
+    LLVMPositionBuilderAtEnd(e->builder, outside);
+    LLVMBuildCondBr(e->builder, empty, condition.after, e->here);
+    place_here(e);
+    return condition;
+}
+
+static void condition_end(PlaneEmitter *p, const Condition *condition) {
+    Emitter *e = p->e;
+    place_here(e);
+    LLVMBuildBr(e->builder, condition->after);
+    e->here = condition->after;
+    scope_leave(e);
+}
+
+static void emit_tile(PlaneEmitter *p, uint32_t number) {
+    Condition condition = {NULL};
+    if (p->plane->masked) condition = condition_begin(p);
+    emit_leaves(p);
+    emit_values(p, number);
+    emit_sinks(p, number);
+    if (p->plane->masked) condition_end(p, &condition);
+}
+
 static void emit_columns(PlaneEmitter *p, void *context) {
     Emitter *e = p->e;
     uint32_t number = *(const uint32_t *)context, n = p->plane->n;
@@ -560,9 +609,7 @@ static void emit_columns(PlaneEmitter *p, void *context) {
         p->n = e->axis[n];
         p->n_scope = e->axis_scope[n];
         p->column_count = ranges[i].step;
-        emit_leaves(p);
-        emit_values(p, number);
-        emit_sinks(p, number);
+        emit_tile(p, number);
         loop_end(e, &across);
     }
 }

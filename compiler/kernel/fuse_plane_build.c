@@ -464,6 +464,7 @@ static void finish_axes(Builder *builder) {
     }
     for (uint32_t i = 0; i < plane->stores.count; i++)
         move_affine(&plane->stores.at[i].at, order, count);
+    move_affine(&plane->beyond, order, count);
     plane->m = moved_axis(builder->group->rows, order);
     plane->n = moved_axis(builder->group->columns, order);
     for (uint32_t i = 0; i < plane->leaves.count; i++)
@@ -486,5 +487,6 @@ void build_plane(Builder *builder) {
     if (fuser->again) return;
     builder->stage = p.passes.count;
     for (uint32_t i = 0; i < group->members.count; i++) store_member(&p, group->members.at[i]);
+    plane_find_mask(builder);
     finish_axes(builder);
 }

@@ -251,6 +251,10 @@ typedef struct {
     Vec(PlaneLeaf) leaves;
     Vec(PlanePass) passes;
     Vec(Store) stores; /* values of X_ROW and X_SUM; each changes with m and at most one e */
+    /* Points with beyond > 0 (behind a causal mask) add exactly nothing to any pass: tiles of
+     * nothing else may be left out. */
+    bool masked;
+    Affine beyond;
     /* schedule of a CPU: */
     uint32_t tile_m, tile_n;
 } Plane;

@@ -260,6 +260,10 @@ static void print_plane(const Printer *p, bool scheduled) {
     print_axes(p, plane->around | 1u << plane->m | 1u << plane->n);
     if (scheduled && p->kernel->gpu.form == GPU_NONE)
         text_printf(p->out, "  # tile %u x %u", plane->tile_m, plane->tile_n);
+    if (plane->masked) {
+        text_add(p->out, "  up to 0 of ");
+        print_affine(p->out, p->kernel, &plane->beyond, -1);
+    }
     text_add(p->out, "\n");
     for (uint32_t i = 0; i < plane->leaves.count; i++) {
         const PlaneLeaf *leaf = &plane->leaves.at[i];
