@@ -134,7 +134,7 @@ static uint32_t natural_gap(const Formatter *formatter, int before, bool unary, 
     case T_END: return 0;
     case ':': return before == ',';
     case '}': return top(formatter) != T_SET_OPEN && before != T_OPEN && before != T_STUDY_OPEN;
-    case '(': return !ends_operand(before);
+    case '(': return before == T_STRING || !ends_operand(before);
     case '[': return !ends_operand(before);
     default: return 1;
     }

@@ -228,6 +228,10 @@ static int word_inside(const Shaper *shaper, const Token *token) {
         if (gap && is_name(token, "examples")) return T_EXAMPLES;
         if ((gap || before == T_EXAMPLES) && is_name(token, "batch")) return T_BATCH;
         break;
+    case T_INIT:
+        if (before == T_INIT && is_name(token, "from")) return T_FROM;
+        if (before == T_STRING && is_name(token, "to")) return T_TO;
+        break;
     case T_SELECT:
         if (before == T_SELECT && is_name(token, "min")) return T_MIN;
         if (before == T_SELECT && is_name(token, "max")) return T_MAX;

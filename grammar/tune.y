@@ -58,7 +58,7 @@ static void tune_error(const Span *place, Parser *parser, const char *text);
 /* words inside a statement, told from names by their place in it */
 %token MOVING "'state' of a layer"
 %token PARAM "'param'" OF "'of'" EVERY "'every'" EXAMPLES "'examples'" BATCH "'batch'" MIN "'min'" MAX "'max'"
-%token KEEP "'keep'" INT "'int'" STEP "'step'"
+%token FROM "'from'" TO "'to'" KEEP "'keep'" INT "'int'" STEP "'step'"
 
 %left OR
 %left AND
@@ -75,7 +75,7 @@ static void tune_error(const Span *place, Parser *parser, const char *text);
 %type <node> expression postfix call callee array argument arguments argument_value elements
 %type <node> subscripts subscript dims dim optional then
 %type <node> study_block study_statements study_statement domain special_domain set examples batch
-%type <node> keep metric selectors selector settings setting
+%type <node> keep metric init_rules init_rule selectors selector settings setting
 %type <op> role direction
 
 %%
@@ -384,6 +384,11 @@ study_statement
     | AVERAGE expression                    { $$ = tree_build(parser, N_AVERAGE, @$, KIDS($2)); }
     | ON selectors OPEN settings '}'
             { $$ = tree_build(parser, N_GROUP, @$, KIDS($2, $4)); }
+    | INIT FROM STRING
+            { $$ = tree_build_named(parser, N_USE_INIT, @$, $3, @3, NULL); }
+    | INIT FROM STRING '(' init_rules comma ')'
+            { $$ = tree_append_all(parser,
+                     tree_build_named(parser, N_USE_INIT, @$, $3, @3, NULL), $5); }
     | SEARCH postfix                        { $$ = tree_build(parser, N_SEARCH, @$, KIDS($2)); }
     | STEPS expression                      { $$ = tree_build(parser, N_STEPS, @$, KIDS($2)); }
     | EVALUATE EVERY expression examples batch
@@ -394,6 +399,18 @@ study_statement
     | SEEDS expression                      { $$ = tree_build(parser, N_SEEDS, @$, KIDS($2)); }
     | PRECISION NAME
             { $$ = tree_build_named(parser, N_PRECISION, @$, $2, @2, NULL); }
+    ;
+
+init_rules
+    : init_rule                             { $$ = tree_build(parser, N_ARRAY, @$, KIDS($1)); }
+    | init_rules ',' init_rule              { $$ = tree_append(parser, $1, $3); }
+    ;
+
+init_rule
+    : argument
+    | STRING TO STRING
+            { $$ = tree_build_named(parser, N_RENAME, @$, $1, @1,
+                     KIDS(tree_build_named(parser, N_STRING, @3, $3, @3, NULL))); }
     ;
 
 selectors

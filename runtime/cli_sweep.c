@@ -35,7 +35,7 @@ static bool run_study(const Cli *cli, Study *study, Store *store, const char *di
     bool good = store_device(store, &begun, fail) &&
                 devices_open(&cli->options->device, begun, cli->program, &devices, fail);
     study->on_gpu = devices.count > 0;
-    good = good && (study->loaded || study_load(study, cli->options->data, fail)) &&
+    good = good && (study->loaded || study_load_training(study, cli->options->data, fail)) &&
            store_describe(store, study, fail) &&
            run_loaded(cli, study, store, &devices, directory, finished, fail);
     devices_close(&devices);
@@ -51,7 +51,8 @@ static StoreMode store_mode(const char *directory) {
 static bool sweep_in(const Cli *cli, Study *study, const char *directory, json_t *results,
                      bool *finished, Fail *fail) {
     /* A study is not begun before its data is known to be good. */
-    if (!store_exists(directory) && !study_load(study, cli->options->data, fail)) return false;
+    if (!store_exists(directory) && !study_load_training(study, cli->options->data, fail))
+        return false;
     StoreMode mode = store_mode(directory);
     Store *store = store_open(directory, mode, fail);
     if (!store) return false;

@@ -130,7 +130,7 @@ bool cli_train(const Cli *cli, int *status, Fail *fail) {
     Devices devices = {0};
     bool good = trial_values(cli, &study, values, fail) &&
                 devices_open(&options->device, DEVICE_AUTO, cli->program, &devices, fail) &&
-                study_load(&study, options->data, fail) &&
+                study_load_training(&study, options->data, fail) &&
                 train(cli, &study, &devices, values, fail);
     devices_close(&devices);
     free(values);

@@ -59,7 +59,7 @@ static double bfloat_value(uint16_t upper) {
 
 /* Every value as a double. Only integers beyond 2^53 are rounded, and no field tells these apart.
  * One loop per type, so that each is a handful of vector instructions. */
-static void decode(const unsigned char *bytes, Cell cell, uint64_t count, double *values) {
+void data_decode(const unsigned char *bytes, Cell cell, uint64_t count, double *values) {
     switch (cell) {
     case CELL_BOOL:
         for (uint64_t i = 0; i < count; i++) values[i] = bytes[i] != 0;
@@ -178,7 +178,7 @@ static bool convert_chunk(const Conversion *c, uint64_t first, uint64_t count, F
     if (!stream_read(c->stream, bytes, count * width, &got, fail)) return false;
     if (got < count * width) return fail_short(c->stream, fail);
     if (header->big_endian) reverse_bytes(bytes, width, count);
-    decode(bytes, header->cell, count, values);
+    data_decode(bytes, header->cell, count, values);
     uint64_t stored = encode(c->field, values, count, c->to, first);
     if (stored == count) return true;
     return fail_value(c->stream, c->field, (first + stored) / c->row_values, values[stored], fail);

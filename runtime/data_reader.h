@@ -115,6 +115,11 @@ bool data_read_array(DataSet *set, uint32_t field, const ArrayHeader *header, St
 typedef bool (*ReadHeader)(Stream *stream, ArrayHeader *header, Fail *fail);
 bool data_read_array_files(DataSet *set, const char *directory, ReadHeader read_header, Fail *fail);
 
+/* Numbers in this machine's order as doubles. Only integers beyond 2^53 are rounded. */
+void data_decode(const unsigned char *bytes, Cell cell, uint64_t count, double *values);
+/* "F16", "I64", …: safetensors' names. */
+bool data_cell_of_dtype(const char *dtype, Cell *cell);
+
 /* Reads the header of an NPY file: a ReadHeader. */
 bool data_npy_header(Stream *stream, ArrayHeader *header, Fail *fail);
 

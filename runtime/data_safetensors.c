@@ -8,7 +8,7 @@
 
 #include "runtime/safetensors.h"
 
-static bool cell_of_type(const char *dtype, Cell *cell) {
+bool data_cell_of_dtype(const char *dtype, Cell *cell) {
     static const struct {
         const char *name;
         Cell cell;
@@ -35,7 +35,7 @@ static bool fail_missing(const TensorFile *file, const char *path, const char *n
 static bool array_header(const Tensor *tensor, const char *path, ArrayHeader *header, Fail *fail) {
     *header = (ArrayHeader){.rank = tensor->rank};
     for (uint32_t d = 0; d < tensor->rank; d++) header->dims[d] = (uint64_t)tensor->dims[d];
-    if (cell_of_type(tensor->dtype, &header->cell)) return true;
+    if (data_cell_of_dtype(tensor->dtype, &header->cell)) return true;
     fail_set(fail, "'%s:%s' has values of the type %s, which is not supported", path, tensor->name,
              tensor->dtype);
     return fail_help(fail, "save it as F32, or as F16, BF16, F64, BOOL or an integer type");

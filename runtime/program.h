@@ -237,6 +237,13 @@ typedef struct {
     const TuneGpuVariant *gpu; /* the same programs for a GPU, or NULL */
 } TuneVariant;
 
+/* `init from`: what becomes of the file's tensors. Names may have one '*'. */
+typedef enum { TUNE_START_RENAME, TUNE_START_SKIP, TUNE_START_TRANSPOSED } TuneStartKind;
+typedef struct {
+    TuneStartKind kind;
+    const char *from, *to; /* to: RENAME */
+} TuneStartRule;
+
 typedef enum { TUNE_QUASIRANDOM, TUNE_RANDOM, TUNE_GRID, TUNE_POINTS } TuneSearch;
 
 typedef struct {
@@ -262,6 +269,10 @@ typedef struct {
     const TuneTotal *totals;
     uint32_t variant_count;
     const TuneVariant *variants;
+    const char *start_file; /* below --data: safetensors that parameters start from; or NULL */
+    bool start_partial;     /* parameters may be missing there */
+    uint32_t start_rule_count;
+    const TuneStartRule *start_rules;
 } TuneStudy;
 
 typedef struct {

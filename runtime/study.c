@@ -341,7 +341,13 @@ bool study_load(Study *study, const char *data_directory, Fail *fail) {
     return evaluations_init(study, fail);
 }
 
+bool study_load_training(Study *study, const char *data_directory, Fail *fail) {
+    if (!study_load(study, data_directory, fail)) return false;
+    return !study->info->start_file || start_load(study, data_directory, fail);
+}
+
 void study_release(Study *study) {
+    start_release(study);
     if (study->loaded && study->has_data) data_release(&study->data);
     for (uint32_t i = 0; i < study->evaluation_count; i++) free(study->evaluations[i].index);
     free(study->final.index);

@@ -24,6 +24,15 @@ typedef struct {
     double value; /* as search_point gives it: the value of a RANGE, else a value number */
 } Setting;
 
+/* Of a variant: parameters that start from a file, as they stand in the trial's block. */
+typedef struct {
+    struct {
+        uint64_t offset, bytes; /* in the block */
+        char *values;
+    } * pieces;
+    uint32_t count;
+} Start;
+
 /* The rows of one split's evaluation. */
 typedef struct {
     int32_t split;  /* TuneSplit; -1: a model without data */
@@ -47,12 +56,20 @@ typedef struct {
     EvaluationRows evaluations[TUNE_SPLITS + 1]; /* those of every interval, ascending by split */
     uint32_t evaluation_count;
     EvaluationRows final; /* the test split, whole; count 0 if there is none */
+    Start *starts;        /* [variant_count] where parameters start from a file; else NULL */
 } Study;
 
 /* `name` NULL: the program's only study. `texts`: name=value. */
 bool study_init(Study *study, const TuneProgram *program, const char *name,
                 const char *const *texts, uint32_t text_count, Fail *fail);
 bool study_load(Study *study, const char *data_directory, Fail *fail);
+/* What is needed to train, too: the file of `init from`, found as data is (start.c). It is part of
+ * data_fingerprint, so that a study does not go on with another file. */
+bool study_load_training(Study *study, const char *data_directory, Fail *fail);
+bool start_load(Study *study, const char *directory, Fail *fail);
+void start_release(Study *study);
+/* Into a block behind the init entry. */
+void start_apply(const Study *study, int variant, char *block);
 void study_release(Study *study);
 
 /* The rows of a split; `sample` 0: all of it. The caller frees rows->index. */

@@ -134,6 +134,7 @@ static TuneContext training_context(const Study *study, const Trial *trial,
 void trial_begin(const Study *study, Trial *trial, const Scratch *scratch) {
     TuneContext context = training_context(study, trial, scratch);
     if (trial->variant->init) trial->variant->init(&context);
+    start_apply(study, trial->variant_number, trial->block);
 }
 
 void trial_train(const Study *study, Trial *trial, const Scratch *scratch, const int32_t *index,

@@ -111,7 +111,8 @@ static bool place(WaveGpu *gpu, Trial *trials, uint32_t count, const EvaluationR
 
 static bool init_device(WaveDevice *device, Fail *fail) {
     for (uint32_t g = 0; g < device->group_count; g++)
-        if (!group_init(&device->groups[g], fail)) return false;
+        if (!group_init(&device->groups[g], fail) || !group_start(&device->groups[g], fail))
+            return false;
     return gpu_wait(device->gpu, NULL, NULL, fail);
 }
 

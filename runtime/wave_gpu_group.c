@@ -262,6 +262,19 @@ bool group_init(WaveGroup *group, Fail *fail) {
     return !init->count || gpu_run(group->device->gpu, init, &place, fail);
 }
 
+bool group_start(WaveGroup *group, Fail *fail) {
+    const Study *study = group->device->study;
+    for (uint32_t i = 0; study->starts && i < group->count; i++) {
+        Trial *trial = group->trials[i];
+        if (!group_fetch(group, i, fail)) return false;
+        start_apply(study, trial->variant_number, trial->block);
+        if (!gpu_upload(group->device->gpu, group->blocks + i * group->trial_stride, trial->block,
+                        group->variant->trial_bytes, "a trial", fail))
+            return fail_context(fail, "trial %u", trial->number);
+    }
+    return true;
+}
+
 GroupGraph *group_graph(WaveGroup *group, const GroupGraph *wanted) {
     for (uint32_t i = 0; i < group->graph_count; i++) {
         GroupGraph *own = &group->graphs[i];

@@ -91,6 +91,8 @@ bool group_open(WaveGroup *group, WaveDevice *device, const TuneVariant *variant
                 uint32_t evaluation_count, Fail *fail);
 void group_close(WaveGroup *group);
 bool group_init(WaveGroup *group, Fail *fail); /* the init entry */
+/* Behind it: parameters that start from a file. */
+bool group_start(WaveGroup *group, Fail *fail);
 /* Moves the trials that run together, and forgets the others. */
 bool group_compact(WaveGroup *group, Fail *fail);
 /* A trial's block into trial->block. */

@@ -97,6 +97,11 @@ Data *find_data(const Checked *checked, const Decl *decl);
 void read_field(Checker *checker, Data *data, const Node *node);
 bool is_text(const Node *node);
 
+/* ---- study_start.c ---- */
+
+/* `init from "file" (…)` */
+void read_start(Checker *checker, Study *study, const Node *node);
+
 /* ---- study.c ---- */
 
 void check_studies(Checker *checker);

@@ -29,6 +29,7 @@ _Static_assert(offsetof(TuneContext, trial) == CONTEXT_TRIAL &&
                    offsetof(TuneContext, totals) == CONTEXT_TOTALS &&
                    offsetof(TuneContext, metrics) == CONTEXT_METRICS,
                "entries find what the runtime passes");
+_Static_assert((int)TUNE_START_TRANSPOSED == (int)START_TRANSPOSED, "rules of starts agree");
 _Static_assert((int)TUNE_POINTS == (int)SEARCH_POINTS, "searches agree");
 _Static_assert((int)TUNE_GPU_TRIAL == (int)SPACE_TRIAL && (int)TUNE_GPU_FIELD == (int)SPACE_FIELD &&
                    (int)TUNE_GPU_METRIC == (int)SPACE_METRIC,
@@ -353,6 +354,29 @@ static void print_study_tables(Text *out, const Study *study, const Program *pro
     text_release(&name);
 }
 
+static void print_start_rules(Text *out, const Study *study, uint32_t s) {
+    if (!study->start_rules.count) return;
+    text_printf(out, "static const TuneStartRule start_rules_%u[] = {\n", s);
+    for (uint32_t i = 0; i < study->start_rules.count; i++) {
+        const StartRule *rule = &study->start_rules.at[i];
+        text_printf(out, "    {%d, ", rule->kind);
+        descriptor_string(out, rule->from);
+        text_add(out, ", ");
+        descriptor_string(out, rule->to);
+        text_add(out, "},\n");
+    }
+    text_add(out, "};\n");
+}
+
+static void print_start(Text *out, const Study *study, uint32_t s) {
+    if (!study->start_file) return;
+    text_add(out, ",\n     .start_file = ");
+    descriptor_string(out, study->start_file);
+    text_printf(out, ", .start_partial = %s, .start_rule_count = %u", truth(study->start_partial),
+                study->start_rules.count);
+    if (study->start_rules.count) text_printf(out, ", .start_rules = start_rules_%u", s);
+}
+
 static uint32_t select_metric(const Study *study, const Program *program) {
     for (uint32_t i = 0; i < program->metrics.count; i++)
         if (strcmp(program->metrics.at[i].name, study->select_metric) == 0) return i;
@@ -392,8 +416,9 @@ static void print_study(Text *out, const Checked *checked, const Study *study, b
                 program->totals.count);
     if (program->metrics.count) text_printf(out, ", .metrics = metrics_%u", s);
     if (program->totals.count) text_printf(out, ", .totals = totals_%u", s);
-    text_printf(out, ", .variant_count = %u, .variants = variants_%u},\n", study->variants.count,
-                s);
+    text_printf(out, ", .variant_count = %u, .variants = variants_%u", study->variants.count, s);
+    print_start(out, study, s);
+    text_add(out, "},\n");
 }
 
 static void print_studies(Text *out, const Descriptor *descriptor) {
@@ -405,6 +430,7 @@ static void print_studies(Text *out, const Descriptor *descriptor) {
         print_variants(out, studies->at[s], variants + first, gpu,
                        gpu ? gpu->variants + first : NULL, descriptor->source_text != NULL, s);
         print_study_tables(out, studies->at[s], variants[first].program, s);
+        print_start_rules(out, studies->at[s], s);
         first += studies->at[s]->variants.count;
     }
     text_add(out, "static const TuneStudy studies[] = {\n");
