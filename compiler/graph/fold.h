@@ -8,8 +8,8 @@
 
 #include "compiler/graph/graph.h"
 
-/* `operand` is the element type of the (last) operand, `result` of the result; `bits` is of SHR and ROUND.
- * False: not foldable. */
+/* `operand` is the element type of the (last) operand, `result` of the result; `bits` is of SHR and
+ * ROUND. False: not foldable. */
 bool fold(Op op, Elem operand, Elem result, const double *in, uint32_t bits, double *number);
 
 /* The nearest number that `elem` has. */

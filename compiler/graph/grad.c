@@ -292,8 +292,7 @@ static void node_gradient(Reverse *r, GNode *node, GNode *g) {
 }
 
 static bool is_active(const Reverse *r, const GNode *node) {
-    if (node->op == OP_PARAM)
-        return r->program->params.at[node->index].kind == PARAM_TRAINED;
+    if (node->op == OP_PARAM) return r->program->params.at[node->index].kind == PARAM_TRAINED;
     if (!elem_is_real(node->type.elem) || node->op == OP_FLOOR || node->op == OP_STOP) return false;
     for (uint32_t i = 0; i < node->in_count; i++)
         if (r->active[node->in[i]->id]) return true;
