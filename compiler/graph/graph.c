@@ -570,13 +570,14 @@ bool graph_is_below(const GNode *index, int64_t limit) {
     }
 }
 
-GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span) {
+GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, int64_t offset, Span span) {
     assert(count > 0 && !is_batched(in, count));
     GNode draft = {.op = OP_FLAT,
                    .type = {.elem = in[0]->type.elem, .rank = 1},
                    .per_trial = is_per_trial(in, count),
                    .in_count = count,
                    .in = in,
+                   .offset = offset,
                    .span = span};
     for (uint32_t i = 0; i < count; i++) {
         assert(in[i]->type.elem == draft.type.elem);

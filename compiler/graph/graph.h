@@ -78,7 +78,7 @@ struct GNode {
     double number;           /* CONST; FIELD of labels: how many there are */
     bool overlap;            /* FIELD */
     uint32_t index;          /* PARAM, STATE, HYPER, FIELD, TOTAL, SHR, ROUND */
-    int64_t offset;          /* PARAM, FLAT_PARAM, STATE: first element in the flat vector */
+    int64_t offset;          /* PARAM, FLAT_PARAM, STATE, FLAT: first element in the flat vector */
     uint32_t site, word;     /* RANDOM: unique per place in the program; word 0..3 */
     uint32_t axes;           /* SUM, REDUCE_MAX: bit i = axis i */
     uint8_t perm[MAX_RANK];  /* PERMUTE */
@@ -115,7 +115,7 @@ typedef struct {
     Arena *arena;
     Elem real;
     uint32_t significant; /* bits that a contraction's operands keep; 0: all */
-    const char *name; /* "train", "evaluate", "finish", "init", "generate" */
+    const char *name;     /* "train", "evaluate", "finish", "init", "generate" */
     GNodeList nodes;
     OutputList outputs;
     struct GraphTable *table; /* hash-consing */
@@ -166,7 +166,8 @@ bool graph_is_below(const GNode *index, int64_t limit);
  * result: activations and their gradients. What is not batched, the gradients of parameters, is
  * as it was summed. */
 GNode *graph_contract(Graph *graph, GNode *a, GNode *b, const Einsum *einsum, Span span);
-GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, Span span);
+/* `offset`: of its first element, where it is a piece of a longer flat vector. */
+GNode *graph_flat(Graph *graph, GNode **in, uint32_t count, int64_t offset, Span span);
 /* A number in every element of a shape: CONST, RESHAPE to 1s, BROADCAST. */
 GNode *graph_fill(Graph *graph, double number, Elem elem, const Type *shape, bool batched,
                   Span span);
