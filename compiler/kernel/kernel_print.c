@@ -261,8 +261,9 @@ static void print_plane(const Printer *p, bool scheduled) {
     if (scheduled && p->kernel->gpu.form == GPU_NONE)
         text_printf(p->out, "  # tile %u x %u", plane->tile_m, plane->tile_n);
     if (plane->masked) {
-        text_add(p->out, "  up to 0 of ");
+        text_add(p->out, "  empty where ");
         print_affine(p->out, p->kernel, &plane->beyond, -1);
+        text_add(p->out, " > 0");
     }
     text_add(p->out, "\n");
     for (uint32_t i = 0; i < plane->leaves.count; i++) {
