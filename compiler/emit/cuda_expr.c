@@ -32,11 +32,10 @@ const char *cuda_function(CudaPrinter *p, CudaFunction function) {
         [CUDA_EXP] = "exp_f32",           [CUDA_LOG] = "log_f32",
         [CUDA_TANH] = "tanh_f32",         [CUDA_ERF] = "erf_f32",
         [CUDA_SINE] = "sine_f32",         [CUDA_POW] = "pow_f32",
-        [CUDA_ROUND] = "round_f32",
-        [CUDA_PHILOX] = "philox",         [CUDA_WARP_SUM] = "warp_sum",
-        [CUDA_WARP_MAX] = "warp_max",     [CUDA_BLOCK_SUM] = "block_sum",
-        [CUDA_BLOCK_MAX] = "block_max",   [CUDA_COLUMN_SUM] = "column_sum",
-        [CUDA_COLUMN_MAX] = "column_max"};
+        [CUDA_ROUND] = "round_f32",       [CUDA_PHILOX] = "philox",
+        [CUDA_WARP_SUM] = "warp_sum",     [CUDA_WARP_MAX] = "warp_max",
+        [CUDA_BLOCK_SUM] = "block_sum",   [CUDA_BLOCK_MAX] = "block_max",
+        [CUDA_COLUMN_SUM] = "column_sum", [CUDA_COLUMN_MAX] = "column_max"};
     p->used |= 1u << function;
     return names[function];
 }
