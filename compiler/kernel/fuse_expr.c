@@ -135,10 +135,12 @@ bool operand_index_of(const Group *group, const GNode *view, const Index *at, In
         return true;
     }
     Index own;
-    if (!to_dims(group, at, &view->type, &own)) return false;
     const Type *below = &view->in[0]->type;
-    *operand = (Index){.rank = below->rank, .divide = own.divide};
+    *operand = (Index){.rank = below->rank};
     for (uint32_t i = 0; i < below->rank; i++) operand->dims[i] = below->dims[i].size;
+    if (view->op == OP_BROADCAST && type_count(below) == 1) return true;
+    if (!to_dims(group, at, &view->type, &own)) return false;
+    operand->divide = own.divide;
     for (uint32_t i = 0; i < below->rank; i++) {
         switch (view->op) {
         case OP_PERMUTE: operand->at[view->perm[i]] = own.at[i]; break;

@@ -51,6 +51,51 @@ static void layer_norm_is_one_kernel_each_way(void **state) {
     arena_free(model.arena);
 }
 
+static GNode *reshaped(Model *model, GNode *x, uint32_t rank, const int64_t *sizes) {
+    Type type = shape(E_F32, rank, sizes);
+    return graph_reshape(model->graph, x, rank, type.dims, true, nowhere);
+}
+
+/* Forward, gradient of the weights and of the input are a product each, and nothing as large as the
+ * windows is in memory, neither between kernels nor as their workspace. */
+static void convolutions_read_through_windows(void **state) {
+    (void)state;
+    Model model = model_new();
+    GNode *h = reshaped(&model, image(&model), 4, (int64_t[]){BATCH, 28, 28, 1});
+    h = relu(model.graph, convolution(&model, h, "conv1", 16, 1));
+    h = relu(model.graph, convolution(&model, h, "conv2", 24, 2));
+    h = reshaped(&model, h, 2, (int64_t[]){BATCH, 14 * 14 * 24});
+    nesterov(&model, cross_entropy(&model, dense(&model, h, "dense1", 10)), false);
+    StepProgram *program = compile(&model, true);
+    EXPECT(program, "image", "conv1_relu_fwd", "conv2_relu_fwd", "dense1_fwd", "softmax_xent_grad",
+           "loss", "dense1_dbias", "dense1_dw", "dense1_dx", "conv2_dw", "conv2_dx", "conv1_dw",
+           "update");
+    int64_t largest = (int64_t)BATCH * 28 * 28 * 16; /* what conv1 leaves; its windows: 9 times */
+    for (uint32_t i = 0; i < program->buffers.count; i++)
+        if (program->buffers.at[i]->space == SPACE_SCRATCH)
+            assert_true(program->buffers.at[i]->count <= largest);
+    arena_free(model.arena);
+}
+
+/* A maximum over windows is one reduction over them, and so is its gradient. */
+static void pools_read_through_windows(void **state) {
+    (void)state;
+    Model model = model_new();
+    GNode *h =
+        reshaped(&model, dense(&model, image(&model), "dense1", 200), 3, (int64_t[]){BATCH, 25, 8});
+    Window window = {
+        .axis = 1, .count = 12, .size = 3, .stride = 2, .dilation = 1, .start = 0, .divide = 1};
+    h = graph_window(model.graph, h, &window, nowhere);
+    h = graph_reduce(model.graph, OP_REDUCE_MAX, h, 1u << 2, nowhere);
+    h = reshaped(&model, h, 2, (int64_t[]){BATCH, 96});
+    nesterov(&model, cross_entropy(&model, dense(&model, h, "dense2", 10)), false);
+    StepProgram *program = compile(&model, true);
+    for (uint32_t i = 0; i < program->buffers.count; i++)
+        if (program->buffers.at[i]->space == SPACE_SCRATCH)
+            assert_true(program->buffers.at[i]->count != BATCH * 12 * 3 * 8);
+    arena_free(model.arena);
+}
+
 /* More reductions one after another than a kernel numbers. */
 static void forty_reductions_in_a_row_are_cut(void **state) {
     (void)state;
@@ -103,6 +148,8 @@ int main(void) {
         cmocka_unit_test(softmax_cross_entropy_with_its_gradient_is_one_kernel),
         cmocka_unit_test(an_mlp_is_one_kernel_per_product),
         cmocka_unit_test(layer_norm_is_one_kernel_each_way),
+        cmocka_unit_test(convolutions_read_through_windows),
+        cmocka_unit_test(pools_read_through_windows),
         cmocka_unit_test(forty_reductions_in_a_row_are_cut),
         cmocka_unit_test(without_fusion_every_op_is_a_kernel),
         cmocka_unit_test(printing_is_deterministic),

@@ -125,6 +125,26 @@ static inline GNode *image(Model *model) {
                         nowhere);
 }
 
+/* x [batch, h, w, in] seen through windows of 3 by 3 with zeros around, weight [3, 3, in, out] */
+static inline GNode *convolution(Model *model, GNode *x, const char *name, int64_t width,
+                                 int64_t stride) {
+    Graph *graph = model->graph;
+    GNode *weight = parameter(model, arena_printf(model->arena, "%s.weight", name), 4,
+                              (int64_t[]){3, 3, x->type.dims[3].size, width});
+    for (uint32_t axis = 1; axis <= 3; axis += 2) {
+        Window window = {.axis = axis,
+                         .count = (x->type.dims[axis].size - 1) / stride + 1,
+                         .size = 3,
+                         .stride = stride,
+                         .dilation = 1,
+                         .start = -1,
+                         .divide = 1};
+        x = graph_window(graph, x, &window, nowhere);
+    }
+    Einsum einsum = {"bhiwjn", "ijno", "bhwo"};
+    return graph_contract(graph, x, weight, &einsum, nowhere);
+}
+
 /* mean over the batch of sum(-target * log_softmax(logits)) */
 static inline GNode *cross_entropy(Model *model, GNode *logits) {
     Graph *graph = model->graph;
@@ -171,7 +191,7 @@ static inline void nesterov(Model *model, GNode *loss, bool clip) {
         Dim line = {.size = type_count(&program->params.at[i].type)};
         pieces[i] = graph_reshape(graph, grads[i], 1, &line, false, nowhere);
     }
-    GNode *flat = graph_flat(graph, pieces, program->params.count, nowhere);
+    GNode *flat = graph_flat(graph, pieces, program->params.count, 0, nowhere);
     GNode *square =
         graph_reduce(graph, OP_SUM, graph_binary(graph, OP_MUL, flat, flat, nowhere), 1, nowhere);
     GNode *norm = graph_unary(graph, OP_SQRT, square, nowhere);

@@ -158,6 +158,78 @@ static void every_rule_of_contractions_is_checked(void **state) {
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) check_rule(&rules[i], true);
 }
 
+/* ---- products through windows ---- */
+
+static StepProgram *convolution_program(Model *model) {
+    Type image_type = shape(E_F32, 4, (int64_t[]){BATCH, 28, 28, 1});
+    GNode *h = graph_reshape(model->graph, image(model), 4, image_type.dims, true, nowhere);
+    h = relu(model->graph, convolution(model, h, "conv1", 8, 1));
+    h = relu(model->graph, convolution(model, h, "conv2", 8, 2));
+    Type line = shape(E_F32, 2, (int64_t[]){BATCH, 14 * 14 * 8});
+    h = graph_reshape(model->graph, h, 2, line.dims, true, nowhere);
+    nesterov(model, cross_entropy(model, dense(model, h, "dense1", 10)), false);
+    return compile(model, true);
+}
+
+static Expr *seen_through(Kernel *k) {
+    return &k->exprs.at[k->stages.at[0].contraction->a];
+}
+static void short_part(Kernel *k) {
+    k->axes[k->axis_count].extent--;
+}
+static void overlapping_part(Kernel *k) {
+    k->axes[k->axis_count + 1].below *= 2;
+}
+static void part_of_nothing(Kernel *k) {
+    k->axes[k->axis_count].of = 0;
+}
+static void parts_apart(Kernel *k) {
+    Axis first = k->axes[k->axis_count];
+    for (uint32_t i = k->axis_count; i + 1 < k->axis_count + k->part_count; i++)
+        k->axes[i] = k->axes[i + 1];
+    k->axes[k->axis_count + k->part_count - 1] = first;
+}
+static void epilogue_of_parts(Kernel *k) {
+    Affine part = {.offset = 0};
+    part.coeff[k->axis_count] = 1;
+    for (uint32_t e = 0; e < k->exprs.count; e++) /* the rectifier's mask */
+        if (k->exprs.at[e].kind == X_LOAD && (int)e != k->stages.at[0].contraction->a &&
+            (int)e != k->stages.at[0].contraction->b)
+            k->exprs.at[e].at = part;
+}
+static void stored_by_parts(Kernel *k) {
+    k->stages.at[1].stores.at[0].at.coeff[k->axis_count] = 1;
+}
+static void divided_unguarded(Kernel *k) {
+    seen_through(k)->divide = 2;
+    seen_through(k)->guard = -1;
+}
+static void beside_the_image(Kernel *k) {
+    seen_through(k)->guard = -1;
+}
+
+static void every_rule_of_parts_is_checked(void **state) {
+    (void)state;
+    static const Rule rules[] = {{short_part, "are not all of it"},
+                                 {overlapping_part, "are not all of it"},
+                                 {part_of_nothing, "belongs to no inner axis"},
+                                 {parts_apart, "of axis m are"},
+                                 {epilogue_of_parts, "looks at parts of an axis"},
+                                 {stored_by_parts, "a store along an axis outside its stage"},
+                                 {divided_unguarded, "a divided place"},
+                                 {beside_the_image, "load of"}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        Model model = model_new();
+        Kernel *kernel = (Kernel *)find(convolution_program(&model), "conv2_dx");
+        assert_null(kernel_verify(kernel, model.arena));
+        rules[i].spoil(kernel);
+        const char *problem = kernel_verify(kernel, model.arena);
+        if (!problem || !strstr(problem, rules[i].says))
+            fail_msg("expected '%s', got '%s'", rules[i].says, problem ? problem : "nothing");
+        arena_free(model.arena);
+    }
+}
+
 /* ---- reductions cut into chunks ---- */
 
 /* The parameters, 102,026 of them, summed for a GPU: chunk and position. */
@@ -286,6 +358,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rule_of_kernels_is_checked),
         cmocka_unit_test(every_rule_of_contractions_is_checked),
+        cmocka_unit_test(every_rule_of_parts_is_checked),
         cmocka_unit_test(every_rule_of_chunks_is_checked),
         cmocka_unit_test(schedules_are_part_of_the_signature),
         cmocka_unit_test(every_rule_of_plans_is_checked),
