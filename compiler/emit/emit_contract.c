@@ -85,19 +85,21 @@ static void tile_loop(Emitter *e, const Product *p, const Tile *tile, LLVMValueR
 static void tile_epilogue(Emitter *e, const Product *p, const Tile *tile,
                           const LLVMValueRef *sums) {
     const Contraction *shape = p->shape;
+    int64_t row = e->shift[shape->m];
     scope_enter(e);
     e->epilogue_scope = e->top;
     e->epilogue_axes = 1u << shape->m | 1u << shape->n;
     for (uint32_t r = 0; r < tile->rows; r++)
         for (uint32_t c = 0; c < tile->vectors; c++) {
-            e->shift[shape->m] = r;
+            e->shift[shape->m] = row + r;
             e->shift[shape->n] = c * p->lanes;
             e->valid = c + 1 == tile->vectors ? tile->last_valid : p->lanes;
             e->results[p->at][0] = sums[r * tile->vectors + c];
             for (uint32_t i = p->at + 1; i <= p->last; i++)
                 emit_point(e, &e->kernel->stages.at[i], &p->sums[i - p->at - 1], 0);
         }
-    e->shift[shape->m] = e->shift[shape->n] = 0;
+    e->shift[shape->m] = row;
+    e->shift[shape->n] = 0;
     e->epilogue_axes = 0;
     scope_leave(e);
 }
@@ -306,49 +308,78 @@ static void emit_blocks(Emitter *e, Product *p) {
 
 /* ---- lanes of the outer axis ---- */
 
-static void term_point(Emitter *e, void *context, uint32_t copy) {
-    const Product *p = context;
-    (void)copy;
-    LLVMValueRef a = emit_vector(e, p->a), b = emit_vector(e, p->b);
-    place_here(e);
-    LLVMValueRef sum = LLVMBuildLoad2(e->builder, LLVMTypeOf(a), p->slot, "");
-    LLVMBuildStore(e->builder, math_fma(e, a, b, sum), p->slot);
+static LLVMTypeRef sum_type(const Emitter *e, const Product *p) {
+    return vector_of(e, elem_type(e, e->exprs[p->a].elem));
 }
 
-/* One element for every lane. */
-static void row_point(Emitter *e, void *context, uint32_t copy) {
-    const Product *p = context;
-    const Contraction *shape = p->shape;
-    LLVMTypeRef type = vector_of(e, elem_type(e, e->exprs[p->a].elem));
-    int64_t run = extent(e, kernel_innermost(e->kernel, shape->k));
-    (void)copy;
-    Loop loop = loop_begin(e, shape->n, 0, extent(e, shape->n), 1);
-    LLVMBuildStore(e->builder, LLVMConstNull(type), p->slot);
-    walk_stretch(e, &(Walk){.axis = shape->k,
-                            .count = extent(e, shape->k),
+/* All of m or k; the innermost loop in steps of `copies` (0: all of it). */
+static void walk_axis(Emitter *e, Product *p, uint32_t axis, uint32_t copies, PointFunction point) {
+    int64_t run = extent(e, kernel_innermost(e->kernel, axis));
+    walk_stretch(e, &(Walk){.axis = axis,
+                            .count = extent(e, axis),
                             .step = 1,
-                            .copies = run < 4 ? (uint32_t)run : 4,
-                            .unroll = 16,
-                            .point = term_point,
-                            .context = context});
-    place_here(e);
-    LLVMValueRef sum = LLVMBuildLoad2(e->builder, type, p->slot, "");
-    tile_epilogue(e, p, &(Tile){1, 1, e->valid}, &sum);
-    loop_end(e, &loop);
-}
-
-/* The vector axis is an outer one: nothing is packed, every lane sums for itself. */
-static void emit_lanes(Emitter *e, Product *p) {
-    uint32_t m = p->shape->m;
-    uint32_t valid = e->valid;
-    p->slot = stack_slot(e, vector_of(e, elem_type(e, e->exprs[p->a].elem)));
-    place_here(e);
-    walk_stretch(e, &(Walk){.axis = m,
-                            .count = extent(e, m),
-                            .step = 1,
-                            .copies = 1,
-                            .point = row_point,
+                            .copies = copies && copies < run ? copies : (uint32_t)run,
+                            .unroll = copies == 1 ? 0 : MAX_SLOTS,
+                            .point = point,
                             .context = p});
+}
+
+static void clear_slot(Emitter *e, const Product *p, uint32_t slot) {
+    place_here(e);
+    LLVMBuildStore(e->builder, LLVMConstNull(sum_type(e, p)), p->slots[slot]);
+}
+
+/* Adds a term to the next slot. */
+static void add_term(Emitter *e, void *context, uint32_t copy) {
+    Product *p = context;
+    LLVMValueRef slot = p->slots[p->next_slot++ % p->slot_count];
+    LLVMValueRef a = emit_vector(e, p->a), b = emit_vector(e, p->b);
+    (void)copy;
+    place_here(e);
+    LLVMValueRef sum = LLVMBuildLoad2(e->builder, LLVMTypeOf(a), slot, "");
+    LLVMBuildStore(e->builder, math_fma(e, a, b, sum), slot);
+}
+
+static void finish_slot(Emitter *e, void *context, uint32_t copy) {
+    Product *p = context;
+    LLVMValueRef slot = p->slots[p->next_slot++ % p->slot_count];
+    (void)copy;
+    place_here(e);
+    LLVMValueRef sum = LLVMBuildLoad2(e->builder, sum_type(e, p), slot, "");
+    tile_epilogue(e, p, &(Tile){1, 1, e->valid}, &sum);
+}
+
+/* One row: its terms one after the other. */
+static void sum_row(Emitter *e, void *context, uint32_t copy) {
+    (void)copy;
+    clear_slot(e, context, 0);
+    walk_axis(e, context, ((Product *)context)->shape->k, 4, add_term);
+    finish_slot(e, context, 0);
+}
+
+/* One term of all rows. */
+static void add_terms(Emitter *e, void *context, uint32_t copy) {
+    (void)copy;
+    walk_axis(e, context, ((Product *)context)->shape->m, 0, add_term);
+}
+
+/* The vector axis is an outer one: nothing is packed, every lane sums for itself. Few rows, as
+ * those of a weight's gradient, are summed side by side. */
+static void emit_lanes(Emitter *e, Product *p) {
+    uint32_t valid = e->valid, m = p->shape->m, n = p->shape->n;
+    bool all_rows = extent(e, m) <= MAX_SLOTS;
+    p->slot_count = all_rows ? (uint32_t)extent(e, m) : 1;
+    for (uint32_t i = 0; i < p->slot_count; i++) p->slots[i] = stack_slot(e, sum_type(e, p));
+    place_here(e);
+    Loop loop = loop_begin(e, n, 0, extent(e, n), 1);
+    if (all_rows) {
+        for (uint32_t i = 0; i < p->slot_count; i++) clear_slot(e, p, i);
+        walk_axis(e, p, p->shape->k, 1, add_terms);
+        walk_axis(e, p, m, 0, finish_slot);
+    } else {
+        walk_axis(e, p, m, 1, sum_row);
+    }
+    loop_end(e, &loop);
     e->valid = valid;
 }
 

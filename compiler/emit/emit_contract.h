@@ -8,6 +8,8 @@
 
 #include "compiler/emit/emit_nest.h"
 
+enum { MAX_SLOTS = 16 };
+
 typedef struct {
     uint32_t at, last; /* stage numbers: the contraction's, the last epilogue's */
     const Contraction *shape;
@@ -16,7 +18,9 @@ typedef struct {
     int64_t rows, terms; /* of the block being emitted */
     bool last_block;     /* of k: the epilogue follows */
     Sums *sums;          /* of the epilogue stages, from at + 1 on */
-    LLVMValueRef slot;   /* the sum, where lanes are those of an outer axis */
+    /* Where lanes are those of an outer axis: the sums. */
+    LLVMValueRef slots[MAX_SLOTS];
+    uint32_t slot_count, next_slot;
 } Product;
 
 /* A register tile, or with rows 0 a panel: vectors of columns, the last with `last_valid` lanes. */

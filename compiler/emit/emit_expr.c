@@ -95,11 +95,14 @@ uint32_t scope_of(const Emitter *e, int expr) {
 
 static uint64_t key_of(const Emitter *e, uint32_t axes) {
     uint64_t key = (uint64_t)(e->vector_axis + 1) << 56;
-    for (int i = 0; i < MAX_SHIFTED; i++)
-        if (e->shifted[i] >= 0 && (axes >> e->shifted[i] & 1)) {
-            assert(e->shift[e->shifted[i]] < 1 << 14);
-            key |= (uint64_t)e->shift[e->shifted[i]] << (14 * i);
+    for (int i = 0, at = 0; i < MAX_SHIFTED; i++) {
+        int bits = i < FEW_SHIFTS ? SHIFT_BITS : FEW_SHIFT_BITS, axis = e->shifted[i];
+        if (axis >= 0 && (axes >> axis & 1)) {
+            assert(e->shift[axis] < 1 << bits);
+            key |= (uint64_t)e->shift[axis] << at;
         }
+        at += bits;
+    }
     return key;
 }
 

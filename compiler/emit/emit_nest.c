@@ -251,7 +251,7 @@ static void emit_stages(Emitter *e) {
         e->lanes = axis < 0 ? 1 : e->kernel->lanes;
         e->valid = inner || axis < 0 ? e->lanes : valid;
         e->shifted[0] = axis;
-        e->shifted[1] = e->shifted[2] = e->shifted[3] = -1;
+        for (int k = 1; k < MAX_SHIFTED; k++) e->shifted[k] = -1;
         scope_enter(e);
         e->stage_scope = e->top;
         if (stage->contraction)

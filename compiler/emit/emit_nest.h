@@ -24,7 +24,8 @@
 #include "compiler/kernel/kernel.h"
 #include "compiler/kernel/schedule.h"
 
-enum { MAX_SCOPES = 3 * MAX_AXES, MAX_SHIFTED = 4 };
+enum { FEW_SHIFTS = 4, SHIFT_BITS = 10, FEW_SHIFT_BITS = 4 };
+enum { MAX_SCOPES = 3 * MAX_AXES, MAX_SHIFTED = 8 };
 
 typedef struct {
     uint32_t serial; /* unique: a remembered value belongs to one entering of a scope */
@@ -69,7 +70,8 @@ typedef struct {
     LLVMValueRef axis[MAX_AXES]; /* i64 loop variables; parts of axes too */
     uint32_t axis_scope[MAX_AXES];
     int64_t shift[MAX_AXES];
-    int shifted[MAX_SHIFTED]; /* axes that may have shifts now, or -1 */
+    int shifted[MAX_SHIFTED]; /* axes that may have shifts now, or -1; those from FEW_SHIFTS on have
+                                 few: parts that are unrolled */
     int vector_axis;
     uint32_t lanes, valid;
     /* A contraction's blocks: axis = start + within. Packed operands are addressed by `within`. */

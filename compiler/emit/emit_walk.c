@@ -27,10 +27,7 @@ static void place_whole(Emitter *e, const Walk *walk) {
     for (uint32_t i = walk->outermost; i < walk->part_count; i++) {
         uint32_t part = walk->parts[i];
         int64_t below = e->kernel->axes[part].below;
-        if (LLVMIsConstant(e->axis[part])) {
-            known += below * LLVMConstIntGetSExtValue(e->axis[part]);
-            continue;
-        }
+        if (i + 1 < walk->part_count) known += below * e->shift[part];
         LLVMValueRef term = LLVMBuildNSWMul(e->builder, e->axis[part], i64(e, below), "");
         sum = LLVMBuildNSWAdd(e->builder, sum, term, "");
     }
@@ -49,6 +46,28 @@ static void whole_point(Emitter *e, void *context, uint32_t copy) {
     e->shift[walk->axis] = 0;
 }
 
+static void walk_parts(Emitter *e, Walk *walk, uint32_t number, int64_t unroll);
+
+/* A part that is known at every point, as a shift: what depends on it and on outer loops is
+ * computed in those. */
+static void unroll_part(Emitter *e, Walk *walk, uint32_t number, int64_t unroll) {
+    uint32_t part = walk->parts[number];
+    int slot = FEW_SHIFTS;
+    while (e->shifted[slot] >= 0) slot++;
+    assert(slot < MAX_SHIFTED);
+    e->shifted[slot] = (int)part;
+    e->axis[part] = i64(e, 0);
+    e->axis_scope[part] = 0;
+    for (int64_t at = 0; at < e->kernel->axes[part].extent; at++) {
+        scope_enter(e);
+        e->shift[part] = at;
+        walk_parts(e, walk, number + 1, unroll);
+        scope_leave(e);
+    }
+    e->shift[part] = 0;
+    e->shifted[slot] = -1;
+}
+
 static void walk_parts(Emitter *e, Walk *walk, uint32_t number, int64_t unroll) {
     uint32_t part = walk->parts[number];
     int64_t extent = e->kernel->axes[part].extent;
@@ -59,13 +78,13 @@ static void walk_parts(Emitter *e, Walk *walk, uint32_t number, int64_t unroll) 
         e->shifted[3] = shifted;
         return;
     }
-    unroll /= extent;
-    int64_t step = unroll ? 1 : extent;
-    for (int64_t from = 0; from < extent; from += step) {
-        Loop loop = loop_begin(e, part, from, from + step, 1);
-        walk_parts(e, walk, number + 1, unroll);
-        loop_end(e, &loop);
+    if (extent <= unroll) {
+        unroll_part(e, walk, number, unroll / extent);
+        return;
     }
+    Loop loop = loop_begin(e, part, 0, extent, 1);
+    walk_parts(e, walk, number + 1, 0);
+    loop_end(e, &loop);
 }
 
 /* Parts up to number `last`, out of how many iterations of that one lie before. */
