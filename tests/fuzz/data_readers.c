@@ -15,9 +15,10 @@
 
 #include "runtime/data.h"
 #include "runtime/philox.h"
+#include "runtime/study.h"
 #include "tests/unit/zip_help.h"
 
-enum { KINDS = 7, MOST_BYTES = 4096 };
+enum { SETS = 12, START = SETS, KINDS, MOST_BYTES = 4096 };
 
 typedef struct {
     unsigned char bytes[MOST_BYTES];
@@ -50,7 +51,26 @@ static const TuneField csv_fields[] = {
 };
 static const TuneField named_field = {
     .name = "x", .type = TUNE_FIELD_F32, .elem = TUNE_F32, .rank = 1, .dims = {3}, .array = "x"};
-static const TuneData sets[KINDS] = {
+static const TuneField table_field = {.name = "x",
+                                      .type = TUNE_FIELD_F32,
+                                      .elem = TUNE_F32,
+                                      .rank = 1,
+                                      .dims = {2},
+                                      .columns = columns,
+                                      .column_count = 2,
+                                      .standardised = true,
+                                      .has_missing = true};
+#define TOKENS(form, many)                                                                         \
+    {                                                                                              \
+        .name = "x", .type = TUNE_FIELD_CLASS, .elem = many > 256 ? TUNE_I32 : TUNE_U8,            \
+        .row = form, .rank = 1, .dims = {4}, .classes = many                                       \
+    }
+static const TuneField text_field = TOKENS(TUNE_ROW_WINDOW, 12);
+static const TuneField bytes_field = TOKENS(TUNE_ROW_WINDOW, 256);
+static const TuneField tokens_field = TOKENS(TUNE_ROW_WINDOW, 300);
+static const TuneField line_field = TOKENS(TUNE_ROW_LINE, 12);
+static const char *const files[] = {"file"};
+static const TuneData sets[SETS] = {
     {.name = "idx", .kind = TUNE_DATA_IDX, .fields = &label_field, .field_count = 1},
     {.name = "idx", .kind = TUNE_DATA_IDX, .fields = &array_field, .field_count = 1},
     {.name = "npy", .kind = TUNE_DATA_NPY, .fields = &array_field, .field_count = 1},
@@ -76,7 +96,54 @@ static const TuneData sets[KINDS] = {
      .fields = &named_field,
      .field_count = 1,
      .file = "file"},
+    {.name = "text",
+     .kind = TUNE_DATA_TEXT,
+     .fields = &text_field,
+     .field_count = 1,
+     .files = files,
+     .file_count = 1},
+    {.name = "bytes",
+     .kind = TUNE_DATA_BYTES,
+     .fields = &bytes_field,
+     .field_count = 1,
+     .files = files,
+     .file_count = 1},
+    {.name = "tokens",
+     .kind = TUNE_DATA_TOKENS,
+     .fields = &tokens_field,
+     .field_count = 1,
+     .files = files,
+     .file_count = 1,
+     .token_bytes = 2},
+    {.name = "lines",
+     .kind = TUNE_DATA_LINES,
+     .fields = &line_field,
+     .field_count = 1,
+     .files = files,
+     .file_count = 1},
+    {.name = "table",
+     .kind = TUNE_DATA_CSV,
+     .fields = &table_field,
+     .field_count = 1,
+     .file = "file",
+     .csv_header = true,
+     .csv_separator = ','},
 };
+
+/* Parameters that start from a file: the tensors of sound_file. */
+static const TuneParam params[] = {{.name = "x", .rank = 2, .dims = {4, 3}},
+                                   {.name = "z", .rank = 1, .dims = {2}, .offset = 12}};
+static const TuneVariant variant = {.name = "all", .param_count = 2, .params = params};
+static const TuneStartRule rules[] = {{TUNE_START_SKIP, "y*", NULL},
+                                      {TUNE_START_RENAME, "x*", "x*"}};
+static const TuneStudy study_info = {.name = "s",
+                                     .real = TUNE_F32,
+                                     .variant_count = 1,
+                                     .variants = &variant,
+                                     .start_file = "file",
+                                     .start_partial = true,
+                                     .start_rule_count = 2,
+                                     .start_rules = rules};
 
 static void append(Buffer *buffer, const void *bytes, size_t count) {
     if (buffer->count + count > MOST_BYTES) count = MOST_BYTES - buffer->count;
@@ -124,7 +191,11 @@ static void sound_file(int kind, Buffer *buffer) {
     if (kind == 2) append_npy(buffer);
     if (kind == 3) append(buffer, rows, sizeof rows - 1);
     if (kind == 4 || kind == 5) append_npz(buffer, kind == 5);
-    if (kind == 6) append_safetensors(buffer);
+    if (kind == 6 || kind == START) append_safetensors(buffer);
+    if (kind == 7 || kind == 8) append(buffer, "a text, of few letters", 22);
+    if (kind == 9) append(buffer, "\0\0\1\0\53\1\7\0\0\1", 10);
+    if (kind == 10) append(buffer, "ab\ncde\r\n\nfgh\na", 16);
+    if (kind == 11) append(buffer, "a,b\n1,2\nNA,3\n-4,\n5e3,2\n", 26);
 }
 
 /* ---- damage ---- */
@@ -194,13 +265,25 @@ static bool write_file(const Buffer *buffer) {
     return fclose(file) == 0 && written;
 }
 
+static bool read_start(bool *accepted) {
+    Study study = {.info = &study_info};
+    char block[56];
+    Fail fail = {0};
+    *accepted = start_load(&study, ".", &fail);
+    if (*accepted) start_apply(&study, 0, block);
+    start_release(&study);
+    return *accepted || fail.text[0] != '\0';
+}
+
 /* Whether the reader kept its word. */
 static bool read_file(int kind, bool *accepted) {
     DataSet set;
     Fail fail = {0};
+    if (kind == START) return read_start(accepted);
     *accepted = data_load(&sets[kind], ".", &set, &fail);
     if (!*accepted) return fail.text[0] != '\0' && set.fields == NULL;
-    bool sound = set.examples > 0 && set.order != NULL && data_fingerprint(&set) != 0;
+    bool sound = set.examples > 0 && data_fingerprint(&set) != 0 &&
+                 (set.order != NULL) != data_is_windowed(set.info);
     data_release(&set);
     return sound;
 }
