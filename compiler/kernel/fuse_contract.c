@@ -64,8 +64,7 @@ void join_summed_axes(Fuser *fuser) {
         vec_push(fuser->arena, &fuser->copies, map[copies.at[i]->id]);
     for (uint32_t i = 0; i < old->outputs.count; i++) {
         const Output *output = &old->outputs.at[i];
-        graph_output_at(graph, output->kind, output->index, output->offset,
-                        map[output->value->id]);
+        graph_output_at(graph, output->kind, output->index, output->offset, map[output->value->id]);
     }
     fuser->graph = graph;
 }
