@@ -285,6 +285,10 @@ static bool is_short(const GNode *a, uint32_t bits) {
 GNode *graph_round(Graph *graph, GNode *a, uint32_t bits, Span span) {
     assert(a->type.elem == E_F32 && bits > 1 && bits < 24);
     if (is_short(a, bits)) return a;
+    if (op_info[a->op].class == CLASS_VIEW) {
+        GNode *rounded = graph_round(graph, a->in[0], bits, span);
+        return graph_copy(graph, a, &rounded);
+    }
     return elementwise(graph, OP_ROUND, E_F32, &a, 1, bits, span);
 }
 

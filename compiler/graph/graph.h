@@ -141,6 +141,8 @@ GNode *graph_random(Graph *graph, const Type *type, bool batched, uint32_t site,
 GNode *graph_unary(Graph *graph, Op op, GNode *a, Span span);
 GNode *graph_cast(Graph *graph, GNode *a, Elem elem, Span span);
 GNode *graph_shr(Graph *graph, GNode *a, uint32_t bits, Span span);
+/* Below views: what moves is rounded already, and a window of a rounded value is no value of its
+ * own. */
 GNode *graph_round(Graph *graph, GNode *a, uint32_t bits, Span span);
 GNode *graph_binary(Graph *graph, Op op, GNode *a, GNode *b, Span span);
 GNode *graph_select(Graph *graph, GNode *a, GNode *b, GNode *c, Span span);

@@ -329,5 +329,5 @@ GNode *params_flat(const Program *program, Graph *graph, GNode **pieces, int64_t
         Type zeros = {.elem = graph->real, .rank = 1, .dims = {{.size = gap}}};
         parts[part_count++] = graph_fill(graph, 0, graph->real, &zeros, false, parameter->span);
     }
-    return graph_flat(graph, parts, part_count, (Span){0});
+    return graph_flat(graph, parts, part_count, start, (Span){0});
 }

@@ -205,7 +205,7 @@ static GNode *state_start(Interp *in, uint32_t state) {
         at = start->start + type_count(&start->first->type);
     }
     if (at < whole) parts[count++] = init_fill(in, 0, whole - at);
-    return count == 1 ? parts[0] : graph_flat(in->program->init, parts, count, (Span){0});
+    return count == 1 ? parts[0] : graph_flat(in->program->init, parts, count, 0, (Span){0});
 }
 
 /* ---- schedules ---- */

@@ -2,6 +2,8 @@
  * few additions on operands that are in memory anyway cost less than a store and a load. */
 #include "compiler/kernel/fuse.h"
 
+#include <inttypes.h>
+
 enum { RECOMPUTE_COST = 4, NEVER = 1000, SMALL = 8 };
 
 Buffer *buffer_new(Fuser *fuser, const char *name, Elem elem, int64_t count, Space space) {
@@ -58,10 +60,23 @@ Buffer *param_buffer(Fuser *fuser, const GNode *node) {
     return trial_buffer(fuser, node->name ? node->name : "param", offset, type_count(&node->type));
 }
 
+/* A piece that is one parameter is called as it is. */
+static const char *piece_name(Fuser *fuser, int state, int64_t offset, int64_t count) {
+    const Buffer *whole = state < 0 ? fuser->params : fuser->states[state];
+    for (uint32_t i = 0; i < fuser->nodes.count; i++) {
+        const GNode *node = fuser->nodes.at[i];
+        if (node->op != OP_PARAM || node->offset != offset || !node->name) continue;
+        if (type_count(&node->type) != count) continue;
+        if (state < 0) return node->name;
+        return arena_printf(fuser->arena, "%s.%s", whole->name, node->name);
+    }
+    return arena_printf(fuser->arena, "%s_%" PRId64, whole->name, offset);
+}
+
 Buffer *flat_buffer(Fuser *fuser, int state, int64_t offset, int64_t count) {
     Buffer *whole = state < 0 ? fuser->params : fuser->states[state];
     if (!offset && count == whole->count) return whole;
-    const char *name = arena_printf(fuser->arena, "%s_%lld", whole->name, (long long)offset);
+    const char *name = piece_name(fuser, state, offset, count);
     return trial_buffer(fuser, name, whole->offset + offset * elem_bytes(whole->elem), count);
 }
 

@@ -75,12 +75,13 @@ static const GNode *param_at(const Fuser *fuser, int64_t offset, int64_t count) 
     return NULL;
 }
 
-static bool is_flat_buffer(const Fuser *fuser, const Buffer *buffer) {
+/* The flat vector that lies in the buffer, or NULL. */
+static const GNode *flat_of(const Fuser *fuser, const Buffer *buffer) {
     for (uint32_t i = 0; i < fuser->nodes.count; i++)
         if (fuser->nodes.at[i]->op == OP_FLAT &&
             info_of(fuser, fuser->nodes.at[i])->buffer == buffer)
-            return true;
-    return false;
+            return fuser->nodes.at[i];
+    return NULL;
 }
 
 static const char *gradient_name(Fuser *fuser, const Group *group) {
@@ -90,8 +91,10 @@ static const char *gradient_name(Fuser *fuser, const Group *group) {
         const Info *info = info_of(fuser, node);
         for (uint32_t t = 0; t < info->targets.count; t++) {
             const Target *target = &info->targets.at[t];
-            if (!is_flat_buffer(fuser, target->buffer)) continue;
-            const GNode *param = param_at(fuser, target->base, type_count(&node->type));
+            const GNode *flat = flat_of(fuser, target->buffer);
+            if (!flat) continue;
+            int64_t place = flat->offset + target->base;
+            const GNode *param = param_at(fuser, place, type_count(&node->type));
             if (!param) continue;
             const char *layer = layer_of(fuser, param->name);
             const char *leaf =
@@ -106,23 +109,38 @@ static const char *gradient_name(Fuser *fuser, const Group *group) {
 
 /* ---- kinds ---- */
 
-static bool has_target(const Fuser *fuser, const Group *group, const Buffer *buffer,
-                       bool in_place) {
+/* The first element of its flat vector that a piece holds. */
+static int64_t element_of(const TrialLayout *layout, const Buffer *piece) {
+    int64_t vector = layout->params;
+    for (uint32_t i = 0; i < layout->state_count; i++)
+        if (piece->offset >= layout->states[i]) vector = layout->states[i];
+    return (piece->offset - vector) / elem_bytes(layout->real);
+}
+
+/* The optimizer's kernels: "update", or of one parameter "dense1_weight_update". A moving value is
+ * stored on the way by a kernel that has a name of its own. */
+static const char *update_name(Fuser *fuser, const Group *group) {
+    const TrialLayout *layout = fuser->layout;
     for (uint32_t m = 0; m < group->members.count; m++) {
         const Info *info = info_of(fuser, group->members.at[m]);
         for (uint32_t t = 0; t < info->targets.count; t++) {
-            const Target *target = &info->targets.at[t];
-            if (in_place ? target->in_place : target->buffer == buffer) return true;
+            const Buffer *buffer = info->targets.at[t].buffer;
+            int64_t element = element_of(layout, buffer);
+            if (!info->targets.at[t].in_place || element >= layout->trained_count) continue;
+            const GNode *param = param_at(fuser, element, buffer->count);
+            bool whole = buffer->count == layout->trained_count;
+            return param && !whole ? arena_printf(fuser->arena, "%s_update", param->name)
+                                   : "update";
         }
     }
-    return false;
+    return NULL;
 }
 
 static const char *output_name(Fuser *fuser, const Group *group) {
     for (uint32_t m = 0; m < group->members.count; m++) {
         const Info *info = info_of(fuser, group->members.at[m]);
         for (uint32_t t = 0; t < info->targets.count; t++)
-            if (!is_flat_buffer(fuser, info->targets.at[t].buffer))
+            if (!flat_of(fuser, info->targets.at[t].buffer))
                 return info->targets.at[t].buffer->name;
     }
     return NULL;
@@ -198,7 +216,8 @@ static const char *choose_name(Fuser *fuser, const Kernel *kernel, const Group *
     Traits traits = find_traits(fuser, kernel, group);
     bool init = !strcmp(fuser->graph->name, "init");
     if (init) return init_name(fuser, group);
-    if (has_target(fuser, group, NULL, true)) return "update";
+    const char *update = update_name(fuser, group);
+    if (update) return update;
     if (group->plane) return plane_name(&traits);
     const char *gradient = gradient_name(fuser, group);
     if (gradient) return gradient;

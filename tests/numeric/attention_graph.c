@@ -211,7 +211,7 @@ static void leave_gradients(Maker *m, Arena *arena) {
         Dim line = {.size = type_count(&grads[i]->type)};
         grads[i] = graph_reshape(m->graph, grads[i], 1, &line, false, nowhere);
     }
-    graph_output(m->graph, OUT_PARAM, 0, graph_flat(m->graph, grads, count, nowhere));
+    graph_output(m->graph, OUT_PARAM, 0, graph_flat(m->graph, grads, count, 0, nowhere));
 }
 
 static Graph *graph_of(const Shape *s, Arena *arena) {

@@ -333,7 +333,7 @@ static GNode *concatenation(Case *c) {
         Type type = case_type(c, 0, 3);
         in[i] = operand(c, &type);
     }
-    return graph_flat(c->graph, in, 3, nowhere);
+    return graph_flat(c->graph, in, 3, 0, nowhere);
 }
 
 static GNode *build(Case *c, Op op) {

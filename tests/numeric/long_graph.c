@@ -122,7 +122,7 @@ static void update(Long *l, int64_t rows, int64_t columns) {
     Dim line = {.size = rows * columns};
     GNode *pieces[] = {graph_reshape(g, slopes, 1, &line, false, nowhere),
                        binary(l, OP_MUL, sums, unary(l, OP_TANH, bias))};
-    GNode *flat = graph_flat(g, pieces, 2, nowhere);
+    GNode *flat = graph_flat(g, pieces, 2, 0, nowhere);
     GNode *square = reduce(l, OP_SUM, binary(l, OP_MUL, flat, flat), 1);
     GNode *norm = unary(l, OP_SQRT, square);
     GNode *clipped = binary(l, OP_DIV, flat, spread(l, norm, flat, 1));

@@ -488,7 +488,7 @@ static GNode *make_flat(Maker *m, const GNodeList *params) {
         for (uint32_t k = 0; k < i && rng_below(m->rng, 4) == 0; k++) /* the same one twice */
             if (type_same_shape(&params->at[k]->type, &params->at[i]->type)) pieces[i] = pieces[k];
     }
-    return graph_flat(m->graph, pieces, params->count, nowhere);
+    return graph_flat(m->graph, pieces, params->count, 0, nowhere);
 }
 
 /* a scaled by 1 / (1 + |a|²), as a clipped gradient is. */
