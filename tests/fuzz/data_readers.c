@@ -151,6 +151,10 @@ static void append(Buffer *buffer, const void *bytes, size_t count) {
     buffer->count += count;
 }
 
+static void append_text(Buffer *buffer, const char *text) {
+    append(buffer, text, strlen(text));
+}
+
 static const unsigned char zeros[48];
 
 static void append_npy(Buffer *buffer) {
@@ -192,10 +196,10 @@ static void sound_file(int kind, Buffer *buffer) {
     if (kind == 3) append(buffer, rows, sizeof rows - 1);
     if (kind == 4 || kind == 5) append_npz(buffer, kind == 5);
     if (kind == 6 || kind == START) append_safetensors(buffer);
-    if (kind == 7 || kind == 8) append(buffer, "a text, of few letters", 22);
+    if (kind == 7 || kind == 8) append_text(buffer, "a text, of few letters");
     if (kind == 9) append(buffer, "\0\0\1\0\53\1\7\0\0\1", 10);
-    if (kind == 10) append(buffer, "ab\ncde\r\n\nfgh\na", 16);
-    if (kind == 11) append(buffer, "a,b\n1,2\nNA,3\n-4,\n5e3,2\n", 26);
+    if (kind == 10) append_text(buffer, "ab\ncde\r\n\nfgh\na");
+    if (kind == 11) append_text(buffer, "a,b\n1,2\nNA,3\n-4,\n5e3,2\n");
 }
 
 /* ---- damage ---- */
