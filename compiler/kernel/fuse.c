@@ -239,9 +239,20 @@ static void start(Fuser *fuser) {
         fuser->forced[fuser->copies.at[i]->id] = true;
 }
 
+/* Planes are found once more afterwards, without the sums that need no pass over them. */
+static void simplify_planes(Fuser *fuser) {
+    const Graph *before = fuser->graph;
+    begin(fuser);
+    assign_roles(fuser);
+    assign_planes(fuser);
+    exchange_sums(fuser);
+    if (fuser->graph != before) start(fuser);
+}
+
 StepProgram *fuse(const Graph *graph, const TrialLayout *layout, bool fused, Arena *arena) {
     Fuser fuser = {.graph = graph, .layout = layout, .arena = arena, .fused = fused};
     start(&fuser);
+    if (fused) simplify_planes(&fuser);
     do {
         attempt(&fuser);
         if (!fuser.rebuild) continue;

@@ -11,6 +11,7 @@
  *     fuse_parts.c     several axes of a product as parts of one
  *     fuse_plane.c     attention's scores, which are never in memory: which values they are
  *     fuse_plane_build.c   a group of their consumers -> kernel
+ *     fuse_plane_sums.c    row sums in gradients of softmax without the plane
  *     fuse_plane_mask.c    the part of a plane that a causal mask leaves empty
  *     fuse_name.c      what to call it
  *
@@ -267,6 +268,12 @@ void build_plane(Builder *builder);
 /* Is the node computed in the plane's kernel, or by it? Then this is how. */
 bool plane_computes(const Builder *builder, const GNode *node);
 int build_plane_value(Builder *builder, const GNode *node, const Index *at, int guard);
+
+/* ---- fuse_plane_sums.c ---- */
+
+/* Row sums over products of planes that are sums over the results instead: a new graph, if there
+ * are any. needs: planes. */
+void exchange_sums(Fuser *fuser);
 
 /* ---- fuse_plane_mask.c ---- */
 
