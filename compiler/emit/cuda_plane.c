@@ -496,6 +496,21 @@ static void print_tile(const Attention *t, uint32_t pass) {
     for (uint32_t i = 0; i < at->sinks.count; i++) print_sink(t, pass, i);
 }
 
+/* Tiles that lie behind the mask as a whole: where its form is positive even at the corner where it
+ * is least. */
+static void print_masked(const Attention *t) {
+    CudaPrinter *p = t->p;
+    const Affine *beyond = &t->plane->beyond;
+    const GpuSchedule *gpu = t->gpu;
+    p->axis[t->plane->m] = "m0";
+    p->axis[t->plane->n] = "n0";
+    if (beyond->coeff[t->plane->m] < 0)
+        p->axis[t->plane->m] = arena_printf(p->arena, "(m0 + %u)", gpu->tile_m - 1);
+    if (beyond->coeff[t->plane->n] < 0)
+        p->axis[t->plane->n] = arena_printf(p->arena, "(n0 + %u)", gpu->tile_n - 1);
+    cuda_line(p, "if (%s > 0) continue;  // behind the mask\n", cuda_index(p, beyond, -1));
+}
+
 static void print_pass(const Attention *t, uint32_t pass) {
     CudaPrinter *p = t->p;
     uint32_t opened = 1;
@@ -512,6 +527,7 @@ static void print_pass(const Attention *t, uint32_t pass) {
         opened++;
     }
     cuda_open(p, "for (int n0 = 0; n0 < %" PRId64 "; n0 += %u)", t->n, t->gpu->tile_n);
+    if (t->plane->masked) print_masked(t);
     print_tile(t, pass);
     close_blocks(p, opened);
     print_folds(t, pass);

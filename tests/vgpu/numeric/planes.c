@@ -22,6 +22,7 @@ typedef enum {
     CAUSAL,      /* keys up to the query; others have -infinity */
     CAUSAL_TINY, /* others have -1e30 */
     LATE,        /* keys from the query on: the first tiles of a row have none */
+    UNKNOWN      /* likewise, where fuse did not see that tiles are empty */
 } Mask;
 
 typedef struct {
@@ -36,6 +37,8 @@ static const Shape shapes[] = {
     {FORWARD, E_F32, CAUSAL, 1, 1, 70, 70, 24, 40},
     {FORWARD, E_F32, CAUSAL_TINY, 1, 1, 65, 65, 16, 16},
     {FORWARD, E_F32, LATE, 1, 1, 100, 130, 8, 12},
+    {FORWARD, E_F32, UNKNOWN, 1, 1, 100, 130, 8, 12},
+
     {FORWARD, E_F32, ALL, 1, 1, 33, 190, 128, 128},
     {FORWARD, E_F32, ALL, 2, 1, 5, 9, 3, 5},
     {FORWARD, E_F32, ALL, 1, 1, 9, 40, 256, 256},
@@ -44,6 +47,8 @@ static const Shape shapes[] = {
     {BACK_Q, E_F32, CAUSAL, 2, 1, 64, 64, 32, 32},
     {BACK_Q, E_F32, ALL, 1, 1, 37, 75, 20, 28},
     {BACK_Q, E_F32, LATE, 1, 1, 60, 70, 64, 64},
+    {BACK_KV, E_F32, LATE, 1, 2, 60, 90, 8, 8},
+
     {BACK_Q, E_F64, CAUSAL, 1, 1, 29, 29, 16, 16},
     {BACK_KV, E_F32, CAUSAL, 2, 2, 64, 64, 32, 32},
     {BACK_KV, E_F32, ALL, 1, 3, 41, 53, 20, 28},
@@ -155,8 +160,9 @@ static int add_logit(Case *c) {
     int x = binary(c, OP_MUL, add_result(c, X_LEAF, 0, 0), add_number(c, scale_of(c->shape)));
     if (mask == ALL) return x;
     int query = add_axis(c, query_axis(c)), key = add_axis(c, key_axis(c));
-    int seen = mask == LATE ? add_op(c, OP_LE, E_BOOL, query, key, -1)
-                            : add_op(c, OP_LE, E_BOOL, key, query, -1);
+    bool late = mask == LATE || mask == UNKNOWN;
+    int seen =
+        late ? add_op(c, OP_LE, E_BOOL, query, key, -1) : add_op(c, OP_LE, E_BOOL, key, query, -1);
     int other = add_number(c, mask == CAUSAL_TINY ? -1e30 : -INFINITY);
     return add_op(c, OP_SELECT, c->shape->elem, seen, x, other);
 }
@@ -292,6 +298,10 @@ static void make_kernel(Case *c, const Shape *s, Arena *arena) {
     c->plane.around = 1u << GROUP;
     add_buffers(c);
     make[s->kind](c);
+    bool late = s->mask == LATE;
+    c->plane.masked = s->mask != ALL && s->mask != UNKNOWN;
+    c->plane.beyond.coeff[query_axis(c)] = late ? 1 : -1;
+    c->plane.beyond.coeff[key_axis(c)] = late ? -1 : 1;
     cuda_plane_schedule(kernel);
 }
 
@@ -314,7 +324,8 @@ static void set_real(char *block, const Buffer *to, int64_t at, double value) {
 static double logit(const Case *c, const char *block, int64_t outer, int64_t query, int64_t key) {
     const Shape *s = c->shape;
     int64_t row = outer * s->groups * s->queries + query, position = query % s->queries;
-    bool seen = s->mask == ALL || (s->mask == LATE ? key >= position : key <= position);
+    bool late = s->mask == LATE || s->mask == UNKNOWN;
+    bool seen = s->mask == ALL || (late ? key >= position : key <= position);
     if (!seen) return s->mask == CAUSAL_TINY ? -1e30 : -INFINITY;
     double sum = 0;
     for (int64_t k = 0; k < s->k; k++)
