@@ -136,11 +136,22 @@ static GNode *initial_value(Interp *in, const Node *initial) {
     return first;
 }
 
+static bool is_declared(Interp *in, const Node *node) {
+    for (uint32_t i = 0; i < in->rule->states.count; i++) {
+        const char *name = in->program->states.at[in->rule->states.at[i].state];
+        if (strcmp(name, node->name) != 0) continue;
+        interp_fail(in, node->span, "state '%s' is declared twice", node->name);
+        return true;
+    }
+    return false;
+}
+
 /* A beginning that depends on the parameter is computed at the first step, from the weights that
  * training really begins with; anything else by init. */
 void update_state(Interp *in, const Node *node) {
     const Node *initial = node->kids.at[0];
     bool late = mentions(initial, N_NAME, "param");
+    if (is_declared(in, node)) return;
     GNode *first = late ? value_node(in, interp_expression(in, initial), in->real, initial->span)
                         : initial_value(in, initial);
     int state = state_number(in, node->name, node->span);

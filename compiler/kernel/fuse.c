@@ -88,6 +88,16 @@ static bool aliases(const Kernel *kernel) {
     return false;
 }
 
+static bool loads_elsewhere(const Kernel *kernel, const Store *store) {
+    for (uint32_t i = 0; i < kernel->exprs.count; i++) {
+        const Expr *expr = &kernel->exprs.at[i];
+        if (expr->kind != X_LOAD || expr->buffer != store->buffer) continue;
+        if (expr->lookup != -1 || expr->gather != -1 || !affine_equal(&expr->at, &store->at))
+            return true;
+    }
+    return false;
+}
+
 /* An update in place reads the very elements that it writes: what it looks at elsewhere
  * (transposed, or as an operand of a product) another iteration may have overwritten. */
 static bool reads_elsewhere(const Kernel *kernel) {
@@ -95,14 +105,7 @@ static bool reads_elsewhere(const Kernel *kernel) {
         const Stage *stage = &kernel->stages.at[s];
         for (uint32_t i = 0; i < stage->stores.count; i++) {
             const Store *store = &stage->stores.at[i];
-            for (uint32_t e = 0; store->buffer->space == SPACE_TRIAL && e < kernel->exprs.count;
-                 e++) {
-                const Expr *expr = &kernel->exprs.at[e];
-                if (expr->kind == X_LOAD && expr->buffer == store->buffer &&
-                    (expr->lookup != -1 || expr->gather != -1 ||
-                     !affine_equal(&expr->at, &store->at)))
-                    return true;
-            }
+            if (store->buffer->space == SPACE_TRIAL && loads_elsewhere(kernel, store)) return true;
         }
     }
     return false;
