@@ -28,6 +28,14 @@ static bool has_feature(const char *features, const char *wanted) {
     return false;
 }
 
+/* Of a CPU that is named, wherever it is compiled for. */
+enum { L1_BYTES = 32 << 10, L2_BYTES = 512 << 10 };
+
+static int64_t cache_bytes(int name, int64_t fallback) {
+    long bytes = sysconf(name);
+    return bytes > 0 ? bytes : fallback;
+}
+
 static void native(LlvmTarget *target, Arena *arena) {
     char *name = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
     target->cpu_name = arena_copy(arena, name, strlen(name));
@@ -39,6 +47,8 @@ static void native(LlvmTarget *target, Arena *arena) {
                 has_feature(have, "+avx512bw") && has_feature(have, "+avx512dq");
     target->shape.vector_bytes = wide ? 64 : has_feature(have, "+avx2") ? 32 : 16;
     target->shape.fma = has_feature(have, "+fma") || has_feature(have, "+neon");
+    target->shape.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, L1_BYTES);
+    target->shape.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, L2_BYTES);
 }
 
 static bool named(LlvmTarget *target) {
@@ -48,14 +58,11 @@ static bool named(LlvmTarget *target) {
         target->features = cpus[i].features;
         target->shape.vector_bytes = cpus[i].vector_bytes;
         target->shape.fma = cpus[i].fma;
+        target->shape.l1_bytes = L1_BYTES;
+        target->shape.l2_bytes = L2_BYTES;
         return true;
     }
     return false;
-}
-
-static int64_t cache_bytes(int name, int64_t fallback) {
-    long bytes = sysconf(name);
-    return bytes > 0 ? bytes : fallback;
 }
 
 const char *llvm_target(LlvmTarget *target, Arena *arena) {
@@ -77,7 +84,5 @@ const char *llvm_target(LlvmTarget *target, Arena *arena) {
                             target->cpu);
     bool many = target->shape.vector_bytes == 64 || strncmp(target->triple, "aarch64", 7) == 0;
     target->shape.vector_registers = many ? 32 : 16;
-    target->shape.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32 << 10);
-    target->shape.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 512 << 10);
     return NULL;
 }
