@@ -238,7 +238,8 @@ static LLVMValueRef gathered(Emitter *e, const Place *place, uint32_t *scope) {
     } else {
         row = LLVMBuildSExt(e->builder, LLVMBuildLoad2(e->builder, i32, pointer, ""), wide, "");
     }
-    LLVMValueRef stride = integer_like(LLVMTypeOf(row), place->x->at.coeff[axis]);
+    int64_t divide = place->x->divide > 1 ? place->x->divide : 1; /* rows are whole */
+    LLVMValueRef stride = integer_like(LLVMTypeOf(row), place->x->at.coeff[axis] / divide);
     return LLVMBuildNSWMul(e->builder, row, stride, "");
 }
 
