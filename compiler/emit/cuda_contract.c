@@ -308,10 +308,11 @@ static const char *load_text(const Product *product, const Operand *operand) {
     CudaPrinter *p = product->p;
     const Expr *x = &p->kernel->exprs.at[operand->value];
     if (operand->vector == 1) return cuda_value(p, operand->value);
-    const char *guard = x->guard < 0 ? NULL : cuda_value(p, x->guard);
+    if (x->guard >= 0) cuda_line(p, "const bool seen = %s;\n", cuda_value(p, x->guard));
     const char *value = arena_printf(p->arena, "*(const float4 *)(%s + %s)",
                                      cuda_buffer(p, x->buffer), cuda_place(p, x));
-    return guard ? arena_printf(p->arena, "%s ? %s : %s", guard, value, four(p, "0.0f")) : value;
+    if (x->guard < 0) return value;
+    return arena_printf(p->arena, "seen ? %s : %s", value, four(p, "0.0f"));
 }
 
 /* const int NAME = k / 48 % 3, for the parts that the operand looks at. The outermost one needs no

@@ -29,7 +29,7 @@ static bool is_reserved(const char *name) {
         " erf_f32 sine_f32 pow_f32 philox warp_sum warp_max block_sum block_max column_sum"
         " column_max trial step key first_example here lane group row column point pass chunk"
         " thread warp half at a b c r sums a_tile b_tile a_next b_next k0 m0 n0"
-        " i j next most shrink scores slices a_slice b_slice sink_slice i0"
+        " i j next seen most shrink scores slices a_slice b_slice sink_slice i0"
         " trial_stride scratch_stride example_stride total_stride metric_stride ";
     const char *found = strstr(words, name);
     for (size_t length = strlen(name); found; found = strstr(found + 1, name))
@@ -100,9 +100,15 @@ static bool is_part_taken(const CudaPrinter *p, uint32_t number, const char *nam
            is_taken(p, kernel->buffers.count + kernel->locals.count, name);
 }
 
+/* "m_1" for m1: m0 is the first row of a tile. */
+static const char *part_name(Arena *arena, const char *name) {
+    bool numbered = *name && isdigit((unsigned char)name[1]);
+    return numbered ? arena_printf(arena, "%c_%s", *name, name + 1) : identifier(arena, name);
+}
+
 static void name_parts(CudaPrinter *p) {
     for (uint32_t i = 0; i < p->kernel->part_count; i++) {
-        const char *base = identifier(p->arena, p->kernel->axes[p->kernel->axis_count + i].name);
+        const char *base = part_name(p->arena, p->kernel->axes[p->kernel->axis_count + i].name);
         p->part_names[i] = base;
         for (uint32_t k = 2; is_part_taken(p, i, p->part_names[i]); k++)
             p->part_names[i] = arena_printf(p->arena, "%s_%u", base, k);
