@@ -111,7 +111,7 @@ static GNode *unary_rule(Graph *graph, const GNode *like, GNode *a) {
     case OP_FLOOR: return a->op == OP_FLOOR ? a : NULL;
     case OP_ROUND: {
         GNode *rounded = graph_round(graph, a, like->index, like->span);
-        return rounded == a ? a : NULL;
+        return rounded->op == OP_ROUND && rounded->in[0] == a ? NULL : rounded;
     }
     case OP_CAST: return cast_rule(graph, like, a);
     default: return NULL;

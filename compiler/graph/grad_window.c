@@ -184,6 +184,7 @@ static Diagonal of_elementwise(Adjoint *a, GNode *g, uint32_t i, uint32_t w) {
     GNode *node = graph_copy(a->graph, &draft, in);
     switch (g->op) {
     case OP_NEG:
+    case OP_ROUND:
     case OP_CAST: return (Diagonal){node, zero[0]};
     case OP_ADD:
     case OP_SUB:
@@ -274,9 +275,15 @@ static GNode *sum_window(Adjoint *a, GNode *g, uint32_t axis) {
     return graph_window(a->graph, sum, &window, a->span);
 }
 
+/* What a contraction gives is rounded when all of it is summed. */
+static GNode *sum_rounded(Adjoint *a, GNode *g, uint32_t axis) {
+    return graph_round(a->graph, sum_axis(a, g->in[0], axis), g->index, a->span);
+}
+
 static GNode *sum_axis(Adjoint *a, GNode *g, uint32_t axis) {
     GNode *sum = NULL;
     if (g->batched && axis == 0) return graph_reduce(a->graph, OP_SUM, g, 1, a->span);
+    if (g->op == OP_ROUND) sum = sum_rounded(a, g, axis);
     if (g->op == OP_CONTRACT) sum = sum_contraction(a, g, axis);
     if (g->op == OP_PERMUTE) sum = sum_permuted(a, g, axis);
     if (g->op == OP_RESHAPE) sum = sum_reshaped(a, g, axis);

@@ -34,6 +34,7 @@ static bool is_ordinary(const Masking *k, const GNode *node) {
     case OP_DIV:
     case OP_TANH:
     case OP_NEG:
+    case OP_ROUND:
     case OP_CAST: break;
     default: return false;
     }
@@ -69,7 +70,8 @@ static bool find_vanishes(Masking *k, const GNode *node) {
     if (graph_is_fill(node, &number)) return number == 0;
     if (is_shifted_exp(k, node)) return true;
     switch (node->op) {
-    case OP_NEG: return vanishes(k, node->in[0]);
+    case OP_NEG:
+    case OP_ROUND: return vanishes(k, node->in[0]);
     case OP_DIV: return vanishes(k, node->in[0]);
     case OP_MUL: return vanishes(k, node->in[0]) || vanishes(k, node->in[1]);
     case OP_ADD:
