@@ -384,12 +384,25 @@ static void read_group(Reader *reader, Node *node) {
         vec_push(reader->checker->arena, groups, node);
 }
 
+/* The values that an expression may have, where it is a number or the name of a range. */
+static bool value_bounds(const Study *study, const Node *expression, double *least, double *most) {
+    int h = expression->kind == N_NAME ? find_hyper(study, expression->name) : -1;
+    if (h >= 0 && study->hypers.at[h].kind == DOMAIN_RANGE) {
+        hyper_bounds(&study->hypers.at[h], least, most);
+        return true;
+    }
+    bool constant = constant_value(expression, least);
+    *most = *least;
+    return constant;
+}
+
 static void read_average(Reader *reader, Node *node) {
-    double keep;
-    reader->study->average = node->kids.at[0];
-    if (!constant_value(node->kids.at[0], &keep) || (keep >= 0 && keep < 1)) return;
-    diag_help(diag_error(reader->checker->diags, node->kids.at[0]->span,
-                         "'average' must be at least 0 and less than 1, not %g", keep),
+    double least = 0, most = 0;
+    const Node *keep = reader->study->average = node->kids.at[0];
+    if (!value_bounds(reader->study, keep, &least, &most) || (least >= 0 && most < 1)) return;
+    diag_help(diag_error(reader->checker->diags, keep->span,
+                         "'average' must be at least 0 and less than 1, not %g",
+                         least < 0 ? least : most),
               "it is how much of the average stays each step: 'average 0.999'");
 }
 

@@ -33,7 +33,8 @@ static Graph *not_together(Interp *in, Span span) {
         interp_error(in, span, "a number per batch and a value per example cannot be combined");
     interp_chain(in, diag);
     diag_help(diag, "at evaluation a reduction over the batch is known only when the whole split "
-                    "has been read; reduce last, or over a named axis");
+                    "has been read; reduce last, or over a named axis, or in a layer read a moving "
+                    "value there: name: state[…]");
     return NULL;
 }
 
