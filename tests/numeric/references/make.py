@@ -365,6 +365,8 @@ def layers():
 
     case("crossed", {}, lambda p, x, label: F.cross_entropy(flat(x), label.reshape(-1)))
     case("crossed_smooth", {}, lambda p, x, label: F.cross_entropy(flat(x), label.reshape(-1), label_smoothing=0.1))
+    case("crossed_soft", {}, lambda p, x, label: F.cross_entropy(
+        flat(x), 0.75 * F.one_hot(label.reshape(-1), 8).double() + 0.25 / 8))
     case("crossed_binary", {}, lambda p, x, label: F.binary_cross_entropy_with_logits(
         x, (label.double() / CLASSES)[:, :, None].expand(-1, -1, 8)))
     case("squared", {}, lambda p, x, label: F.mse_loss(x, label[:, :, None].expand(-1, -1, 8).double()))
