@@ -62,8 +62,8 @@ typedef struct {
     const char *name; /* "dense1.weight", "h", "t12" */
     Elem elem;        /* as stored; bool is one byte */
     int64_t count;    /* elements */
-    int64_t row;      /* FIELD whose rows overlap: elements of a row, which begins at any element; 0:
-                         a row begins behind the one before */
+    int64_t row; /* FIELD whose rows overlap: elements of a row, which begins at any element; 0:
+                    a row begins behind the one before */
     Space space;
     uint32_t slot;  /* FIELD, EXAMPLE, TOTAL, METRIC */
     int64_t offset; /* bytes from the block's start; TRIAL: by layout; SCRATCH: by plan */
@@ -157,8 +157,8 @@ typedef struct {
     uint32_t points;      /* GPU_POINTS */
     uint32_t row_threads; /* GPU_ROWS, GPU_COLUMNS, GPU_PLANE: a power of two, at most 1024 */
     uint32_t tile_m, tile_n, tile_k, thread_m, thread_n; /* GPU_CONTRACT, GPU_PLANE */
-    uint32_t slice_n; /* GPU_PLANE: rows of a sink's matrix that shared memory holds */
-    uint32_t shared_bytes;                               /* static shared memory of a block */
+    uint32_t slice_n;      /* GPU_PLANE: rows of a sink's matrix that shared memory holds */
+    uint32_t shared_bytes; /* static shared memory of a block */
     bool uniform; /* all that it stores is: one trial's blocks compute it for the whole wave */
 } GpuSchedule;
 
