@@ -245,7 +245,7 @@ static void order_axes(const Exchanger *x, const Exchange *exchange, char *order
 
 /* The labels of `out` in the leaf's words: axes of the plane by their place, e by its place in v.
  */
-static void translate(const Exchanger *x, const Exchange *exchange, char *labels) {
+static void translate(const Exchange *exchange, char *labels) {
     const GNode *leaf = exchange->leaf, *out = exchange->out;
     const GNode *v = leaf->in[1 - exchange->error];
     uint32_t side = out->in[0] == v;
@@ -269,7 +269,6 @@ static void translate(const Exchanger *x, const Exchange *exchange, char *labels
             if (of_v[k] == out->einsum.out[i] && v->type.dims[k].size != 1) labels[i] = leaf_v[k];
     }
     labels[out->type.rank] = 0;
-    (void)x;
 }
 
 static GNode *build(Graph *graph, GNode *const *map, Exchanger *x, const Exchange *exchange) {
@@ -278,7 +277,7 @@ static GNode *build(Graph *graph, GNode *const *map, Exchanger *x, const Exchang
     Dim dims[MAX_RANK];
     x->plane = info_of(x->fuser, sum)->plane;
     order_axes(x, exchange, order, dims);
-    translate(x, exchange, of_out);
+    translate(exchange, of_out);
     GNode *error = map[leaf->in[exchange->error]->id];
     error = arrange(graph, error, exchange->error ? leaf->einsum.b : leaf->einsum.a, order, dims,
                     sum->span);
