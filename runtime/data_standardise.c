@@ -83,7 +83,7 @@ static bool fail_far(const Column *column, uint64_t example, Fail *fail) {
 }
 
 static bool standardise_column(const Column *column, Fail *fail) {
-    Scale scale;
+    Scale scale = {0, 1};
     const TuneField *field = &column->set->info->fields[column->field];
     if (!column_scale(column, &scale, fail)) return false;
     for (uint64_t i = 0; i < column->set->examples; i++) {
