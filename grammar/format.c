@@ -65,8 +65,11 @@ static void add_piece(Formatter *formatter, const Token *token) {
     Piece piece = {.kind = token->kind, .text = at, .bytes = bytes, .tie = NO_TIE};
     piece.width = characters(at, bytes);
     const char *before = at;
-    while (before > text && strchr(" \t\r\n\f\v", before[-1])) piece.newlines += *--before == '\n';
+    while (before > text && strchr(" \t\r\n\f\v", before[-1])) before--;
     piece.source_gap = (uint32_t)(at - before);
+    /* a ';' that ends nothing is no piece: the line break before it is this one's */
+    for (before = at; before > text && strchr(" \t\r\n\f\v;", before[-1]);)
+        piece.newlines += *--before == '\n';
     const char *line = at;
     while (line > text && line[-1] != '\n') line--;
     piece.source_column = characters(line, (uint32_t)(at - line));
