@@ -196,6 +196,8 @@ static GNode *binary_rule(Graph *graph, const GNode *like, GNode *a, GNode *b) {
     case OP_DIV: return div_rule(graph, like, a, b);
     case OP_MAX:
     case OP_MIN: return a == b ? a : NULL;
+    case OP_LT:
+        return a == b ? fill_like(graph, a, E_BOOL, 0) : NULL; /* NaN too is not below NaN */
     case OP_AND:
     case OP_OR: return logic_rule(like, a, b);
     default: return NULL;
