@@ -195,9 +195,8 @@ static const char *column_of(const Product *product) {
                          product->across);
 }
 
-/* const int NAME = block / below % count * step, as short as it can be. */
-static void print_number(CudaPrinter *p, const char *name, int64_t below, int64_t count,
-                         uint32_t step) {
+void cuda_block_number(CudaPrinter *p, const char *name, int64_t below, int64_t count,
+                       uint32_t step) {
     Arena *arena = p->arena;
     const char *down = below == 1 ? "" : arena_printf(arena, " / %" PRId64, below);
     const char *up = step == 1 ? "" : arena_printf(arena, " * %u", step);
@@ -233,13 +232,13 @@ static void print_places(const Product *product) {
     print_first(p, "column", arena_printf(p->arena, "warp %% %u", warps),
                 arena_printf(p->arena, "lane %% %u", lanes), lanes, product->across,
                 product->run_n);
-    print_number(p, "n0", 1, product->tiles_n, gpu->tile_n);
-    print_number(p, "m0", product->tiles_n, product->tiles_m, gpu->tile_m);
+    cuda_block_number(p, "n0", 1, product->tiles_n, gpu->tile_n);
+    cuda_block_number(p, "m0", product->tiles_n, product->tiles_m, gpu->tile_m);
     int64_t below = product->tiles_m * product->tiles_n;
     for (uint32_t i = p->kernel->outer_count; i-- > 0;) {
         int64_t extent = p->kernel->axes[i].extent;
         p->axis[i] = extent == 1 ? "0" : arena_printf(p->arena, "outer%u", i);
-        if (extent > 1) print_number(p, p->axis[i], below, extent, 1);
+        if (extent > 1) cuda_block_number(p, p->axis[i], below, extent, 1);
         below *= extent;
     }
 }

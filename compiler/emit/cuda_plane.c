@@ -607,29 +607,17 @@ static void print_memory(const Attention *t) {
               across_n, t->type, gpu->tile_k, across_n, gpu->tile_k * across_m);
 }
 
-/* const int NAME = blockIdx.x / below % extent * step. */
-static void print_number(CudaPrinter *p, const char *name, int64_t below, int64_t count,
-                         uint32_t step) {
-    Arena *arena = p->arena;
-    const char *down = below == 1 ? "" : arena_printf(arena, " / %" PRId64, below);
-    const char *up = step == 1 ? "" : arena_printf(arena, " * %u", step);
-    if (count == 1)
-        cuda_line(p, "const int %s = 0;\n", name);
-    else
-        cuda_line(p, "const int %s = blockIdx.x%s %% %" PRId64 "%s;\n", name, down, count, up);
-}
-
 static void print_places(const Attention *t) {
     CudaPrinter *p = t->p;
     const GpuSchedule *gpu = t->gpu;
     int64_t below = ceil_div(t->m, gpu->tile_m);
     cuda_line(p, "const int thread = threadIdx.x, lane = thread %% %u;\n", gpu->row_threads);
     cuda_line(p, "const int row = thread / %u * %u;\n", gpu->row_threads, gpu->thread_m);
-    print_number(p, "m0", 1, below, gpu->tile_m);
+    cuda_block_number(p, "m0", 1, below, gpu->tile_m);
     for (uint32_t i = p->kernel->outer_count; i-- > 0;) {
         int64_t extent = extent_of(t, i);
         p->axis[i] = extent == 1 ? "0" : arena_printf(p->arena, "outer%u", i);
-        if (extent > 1) print_number(p, p->axis[i], below, extent, 1);
+        if (extent > 1) cuda_block_number(p, p->axis[i], below, extent, 1);
         below *= extent;
     }
 }

@@ -115,6 +115,10 @@ const char *cuda_function(CudaPrinter *p, CudaFunction function);
 
 /* The body of a GPU_CONTRACT kernel: stages 0 (the contraction) and all behind it. */
 void cuda_contract(CudaPrinter *p);
+/* const int NAME = blockIdx.x / below % count * step, as short as it can be: what a block of a
+ * tiled kernel has of an axis. */
+void cuda_block_number(CudaPrinter *p, const char *name, int64_t below, int64_t count,
+                       uint32_t step);
 
 /* ---- cuda_plane.c ---- */
 
